@@ -44,10 +44,7 @@ void json_put_map(struct json_out *o, const char *key, const struct strmap *m);
 void json_put_object(struct json_out *o, const char *key);
 void json_put_array(struct json_out *o, const char *key);
 
-static inline void json_decrefp(json_t **j)
-{
-    json_decref(*j);
-}
+/* For _cleanup_(): jansson itself has json_decrefp(). */
 
 /* Parses at most JSON_DEPTH_MAX deep; duplicate keys are refused. Null with a sentence in
  * 'error' (not null, 'size' bytes) on any fault. */

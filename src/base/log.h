@@ -58,7 +58,7 @@ static inline struct log_kv log_kv_number(const char *key, long long number)
 #define log_info(message, ...) log_at(LOG_LEVEL_INFO, message, ##__VA_ARGS__)
 #define log_debug(message, ...) log_at(LOG_LEVEL_DEBUG, message, ##__VA_ARGS__)
 
-/* At most 'burst' lines in 'interval'; what was held back is told with the next line. */
+/* At most 'burst' lines in each 'interval'. */
 struct ratelimit {
     int burst;
     usec_t interval;

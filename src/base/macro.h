@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define _cleanup_(function) __attribute__((cleanup(function)))
-#define _printf_(format, first) __attribute__((format(printf, format, first)))
+#define _printf_(position, first) __attribute__((format(printf, position, first)))
 #define _unused_ __attribute__((unused))
 #define _must_use_ __attribute__((warn_unused_result))
 
@@ -25,8 +25,9 @@
 #define IMPLIES(a, b) (!(a) || (b))
 #define STREQ(a, b) (strcmp((a), (b)) == 0)
 
-#define MIN(a, b) ({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ < b_ ? a_ : b_; })
-#define MAX(a, b) ({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ > b_ ? a_ : b_; })
+/* Arguments are evaluated twice: no calls with effects. */
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 /* Gives the pointer away: the local becomes null, so its _cleanup_() does nothing. */
 #define TAKE_PTR(p) ({ __typeof__(p) taken_ = (p); (p) = NULL; taken_; })
