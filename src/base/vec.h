@@ -21,7 +21,7 @@
 
 /* for each 'item' (a pointer to the element) */
 #define VEC_FOREACH(item, vec) \
-    for (__typeof__((vec)->v) item = (vec)->v, item##_end = (vec)->n ? (vec)->v + (vec)->n : (vec)->v; \
+    for (__typeof__((vec)->v + 0) item = (vec)->v, item##_end = (vec)->n ? (vec)->v + (vec)->n : (vec)->v; \
          item != item##_end; item++)
 
 /* Takes out element i, keeping the order. */
