@@ -40,6 +40,8 @@ struct kind {
      * fixed address. FIELD_STRINGS rows with INDEX emit each element as a key named like the
      * row by themselves. May be null. Pure: depends on the object alone. */
     void (*keys)(const void *object, struct key_sink *k);
+    /* The row that names the host an object is placed on; changes then tell it. May be null. */
+    const char *host_field;
 };
 
 /* ---- opening ---- */
@@ -164,6 +166,7 @@ struct change {
     const struct kind *kind;
     char id[64];
     bool deleted;
+    char host[64], host_before[64];     /* of kinds with a host_field; "" for none */
 };
 
 struct watch;
