@@ -253,18 +253,20 @@ class Cloud:
         return {}
 
     def start_libvirtd(self):
-        """A libvirtd that sees only our folders; its probe of the emulators is kept between runs."""
+        """A libvirtd that sees only our folders; its probe of the emulator is kept between runs."""
         root = os.path.join(self.dir, "libvirt")
         cache = os.path.join(GUEST_DIR, "libvirt-cache")
         os.makedirs(os.path.join(cache, "qemu"), exist_ok=True)
-        warm = glob.glob("/var/cache/libvirt/qemu/capabilities/*.xml")
-        if warm and not os.path.exists(os.path.join(cache, "qemu", "capabilities")):
-            shutil.copytree("/var/cache/libvirt/qemu/capabilities", os.path.join(cache, "qemu", "capabilities"))
+        # libvirtd probes each emulator that it sees, two seconds for each: one is enough
+        for emulator in glob.glob("/usr/bin/qemu-system-*"):
+            if os.path.realpath(emulator) != "/usr/bin/qemu-system-x86_64":
+                self.run(["mount", "--bind", "/dev/null", os.path.realpath(emulator)])
         for d in ("run/libvirt", "var/lib/libvirt", "etc/libvirt", "var/cache/libvirt", "var/log/libvirt"):
             src = cache if d == "var/cache/libvirt" else os.path.join(root, d)
             os.makedirs(src, exist_ok=True)
             os.makedirs("/" + d, exist_ok=True)
             self.run(["mount", "--bind", src, "/" + d])
+        self.libvirt_user(root)
         with open("/proc/sys/kernel/random/uuid") as f:
             uuid = f.read().strip()
         with open("/etc/libvirt/libvirtd.conf", "w") as f:
@@ -279,6 +281,19 @@ class Cloud:
             if self.libvirtd.poll() is not None or time.monotonic() - begun > 120:
                 raise CloudError(f"libvirtd did not start: {self.log('libvirtd.log')}")
             time.sleep(0.2)
+
+    def libvirt_user(self, root):
+        """libvirtd insists on the user libvirt-qemu, even where guests run as root; we alone see it."""
+        for path, line in (("/etc/group", "libvirt-qemu:x:64055:\n"),
+                           ("/etc/passwd", "libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin\n")):
+            text = open(path).read()
+            if "\nlibvirt-qemu:" in text:
+                continue
+            ours = os.path.join(root, os.path.basename(path))
+            with open(ours, "w") as f:
+                f.write(text.rstrip("\n") + "\n" + line)
+            os.chmod(ours, 0o644)
+            self.run(["mount", "--bind", ours, path])
 
     def external_bridge(self):
         """What a provider's network would be: a bridge with the gateway's address on it."""
@@ -332,7 +347,8 @@ class Cloud:
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             self.libvirtd.terminate()
             self.libvirtd.wait()
-            for d in ("run/libvirt", "var/lib/libvirt", "etc/libvirt", "var/cache/libvirt", "var/log/libvirt"):
+            for d in ("run/libvirt", "var/lib/libvirt", "etc/libvirt", "var/cache/libvirt", "var/log/libvirt",
+                      "etc/passwd", "etc/group"):
                 subprocess.run(["umount", "-l", "/" + d], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         keep = os.environ.get("YUN_KEEP")
         if self.dir and keep:
