@@ -1,0 +1,28 @@
+/* The one place that knows all services and kinds. */
+#include "cmd/services.h"
+#include "api/agent_link.h"
+#include "api/quota.h"
+#include "identity/identity.h"
+
+const struct service *const SERVICES[] = {
+    &IDENTITY_SERVICE,
+    &AGENT_SERVICE,
+    NULL,
+};
+
+const struct kind **all_kinds(void)
+{
+    size_t n = 2;
+    for (size_t i = 0; SERVICES[i]; i++)
+        for (size_t j = 0; SERVICES[i]->kinds && SERVICES[i]->kinds[j]; j++)
+            n++;
+    const struct kind **all = calloc(n, sizeof(*all));
+    if (!all)
+        return NULL;
+    n = 0;
+    all[n++] = &QUOTA_KIND;
+    for (size_t i = 0; SERVICES[i]; i++)
+        for (size_t j = 0; SERVICES[i]->kinds && SERVICES[i]->kinds[j]; j++)
+            all[n++] = SERVICES[i]->kinds[j];
+    return all;
+}
