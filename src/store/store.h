@@ -42,6 +42,8 @@ struct kind {
     void (*keys)(const void *object, struct key_sink *k);
     /* The row that names the host an object is placed on; changes then tell it. May be null. */
     const char *host_field;
+    /* Raise it when keys() emits other keys than before: they are filled anew on start. */
+    int keys_version;
 };
 
 /* ---- opening ---- */
@@ -93,6 +95,10 @@ enum { TXN_TAKEN = 2 };     /* txn_put(): another object has this unique key */
 /* *ret is null where there is none. Returns 0 or negative. */
 int txn_get_(struct txn *t, const struct kind *k, const char *id, void **ret);
 #define txn_get(t, kind, id, ret) txn_get_((t), (kind), (id), (void **)(1 ? (ret) : (__typeof__(ret))NULL))
+
+/* The document as it is saved (a JSON object of all stored rows), in the arena; null where there
+ * is none. For those who pass it on without looking inside. */
+int txn_get_text(struct txn *t, const struct kind *k, const char *id, const char **ret);
 
 /* Writes the object whole, new or not. Fills head.revision at commit only; its 'id' must be set.
  * 0; TXN_TAKEN, with nothing written; negative. */
