@@ -92,6 +92,7 @@ enum domain_event {
     DOMAIN_EVENT_STOPPED,           /* by whomever: the guest, us, an operator, a crash */
     DOMAIN_EVENT_PAUSED,
     DOMAIN_EVENT_RESUMED,
+    DOMAIN_EVENT_REBOOTED,          /* the guest restarted itself, or did as reboot() asked */
     DOMAIN_EVENT_AGENT,             /* the guest agent came or went */
     DOMAIN_EVENT_DEVICE,            /* a device came or went (guest let go of a disk) */
     DOMAIN_EVENT_RESYNC,            /* id is null: events may have been lost, look at everything */
@@ -120,7 +121,7 @@ struct hypervisor_config {
     void *cookie;
     /* Simulated driver only. */
     int64_t sim_vcpus, sim_memory_mb, sim_disk_gb;
-    usec_t sim_delay;               /* each start and stop takes this long (of clock.h's time) */
+    usec_t sim_delay;               /* each start and stop blocks this long */
 };
 
 /* Where a live migration goes. */
