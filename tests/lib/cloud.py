@@ -40,7 +40,8 @@ class CloudError(Exception):
 
 def isolate():
     """Starts this program again in namespaces of its own; returns there."""
-    if os.environ.get("YUN_ISOLATED") == str(os.getuid()) and os.getpid() < 10:
+    if os.environ.get("YUN_ISOLATED") == str(os.getuid()) and os.getpid() == 1:
+        reap()
         # /sys must show our own network; the control groups below it stay as they are
         quiet = {"stdin": subprocess.DEVNULL, "check": True}
         keep = tempfile.mkdtemp(prefix="yun-sys-")
@@ -63,6 +64,20 @@ def isolate():
     os.environ["YUN_ISOLATED"] = str(os.getuid())
     os.execvp("unshare", ["unshare", "--mount", "--net", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc",
                           sys.executable] + sys.argv)
+
+
+def reap():
+    """The duty of process 1: daemons that lost their parent become ours and must not stay as zombies,
+    for libvirtd waits for theirs to vanish. Returns in a child; the parent ends with it."""
+    child = os.fork()
+    if child == 0:
+        return
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sig, lambda n, _: os.kill(child, n))
+    while True:
+        pid, status = os.wait()
+        if pid == child:
+            os._exit(os.waitstatus_to_exitcode(status) & 0xff)
 
 
 def free_port():
