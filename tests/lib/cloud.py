@@ -9,7 +9,7 @@
 Everything lives in one folder under /tmp that goes away with the cloud. With real guests the
 whole program first moves into mount, network, UTS and PID namespaces of its own: bridges, taps, rules,
 mounts, guests and daemons can't outlive it, whatever kills it, and two such clouds on a machine
-don't see each other. Floating addresses are reachable inside, by the bridge `br-ex`.
+don't see each other. Floating addresses are reachable inside: the host has an address in their network.
 
 As a program it wraps another:   cloud.py [--real] [--hosts N] [--build DIR] COMMAND...
 runs COMMAND with OS_* (for the openstack client), YUN_URL, YUN_DIR and YUN_PID in its environment.
@@ -203,7 +203,6 @@ class Cloud:
         self.start_yund()
         if self.real:
             self.start_libvirtd()
-            self.external_bridge()
         if self.want_agents and os.path.exists(os.path.join(self.bin, "yun-agent")):
             for n in range(self.hosts):
                 self.start_agent(n)
@@ -250,7 +249,10 @@ class Cloud:
         """One host agent; its settings are those of `yun init` but for the host's name and kind."""
         settings = {"hypervisor": "libvirt" if self.real else "simulated",
                     "network": "linux" if self.real else "simulated",
-                    "host": f"host{n + 1}"}
+                    "host": f"host{n + 1}",
+                    # a provider's network would be an interface; here the bridge stands alone
+                    "physical_interfaces": "public:",
+                    "physical_addresses": f"public:{EXTERNAL_GATEWAY}/24"}
         base = os.path.join(self.data, "agent.conf")
         lines = open(base).read().splitlines() if os.path.exists(base) else []
         if n > 0:
@@ -309,12 +311,6 @@ class Cloud:
                 f.write(text.rstrip("\n") + "\n" + line)
             os.chmod(ours, 0o644)
             self.run(["mount", "--bind", ours, path])
-
-    def external_bridge(self):
-        """What a provider's network would be: a bridge with the gateway's address on it."""
-        self.run(["ip", "link", "add", "br-ex", "type", "bridge"])
-        self.run(["ip", "addr", "add", EXTERNAL_GATEWAY + "/24", "dev", "br-ex"])
-        self.run(["ip", "link", "set", "br-ex", "up"])
 
     def public_network(self):
         """The external network `public`, with addresses to float. Returns its id."""
