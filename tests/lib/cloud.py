@@ -30,6 +30,7 @@ import urllib.request
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PASSWORD = "throwaway-Pw1"
+# the physical network that `yun init` gives an agent, and the host's address in it
 EXTERNAL_CIDR, EXTERNAL_GATEWAY = "172.24.4.0/24", "172.24.4.1"
 GUEST_DIR = os.path.join(TOP, "build-guest")
 
@@ -249,10 +250,7 @@ class Cloud:
         """One host agent; its settings are those of `yun init` but for the host's name and kind."""
         settings = {"hypervisor": "libvirt" if self.real else "simulated",
                     "network": "linux" if self.real else "simulated",
-                    "host": f"host{n + 1}",
-                    # a provider's network would be an interface; here the bridge stands alone
-                    "physical_interfaces": "public:",
-                    "physical_addresses": f"public:{EXTERNAL_GATEWAY}/24"}
+                    "host": f"host{n + 1}"}
         base = os.path.join(self.data, "agent.conf")
         lines = open(base).read().splitlines() if os.path.exists(base) else []
         if n > 0:
