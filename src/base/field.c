@@ -127,8 +127,8 @@ void schema_encode_members(const struct schema *s, const void *object, const str
     for (size_t i = 0; i < s->n; i++) {
         const struct field *f = &s->fields[i];
         if (opt->stored) {
-            /* What is null or empty is left out of documents: absent reads the same. */
-            if ((f->flags & NOT_STORED) || (is_null(f, object) && f->type != FIELD_INT))
+            /* What is null or empty is left out of documents, where absent reads the same. */
+            if ((f->flags & NOT_STORED) || (is_null(f, object) && f->type != FIELD_INT && !f->otherwise))
                 continue;
         } else {
             if (f->flags & (HIDDEN | SECRET))

@@ -135,6 +135,11 @@ struct decode_error {
 int schema_decode(const struct schema *s, const json_t *object, enum decode_mode mode, int minor,
                   struct arena *a, void *out, struct given *given, struct decode_error *error);
 
+/* Reads the text of a document that schema_encode() wrote with 'stored' into the zeroed struct at
+ * 'out', as schema_decode() does with DECODE_STORED but many times quicker. 0; -EUCLEAN when it
+ * is no such document; -ENOMEM. */
+int schema_read_document(const struct schema *s, const char *text, size_t n, struct arena *a, void *out);
+
 /* Sets what 'otherwise' says in a zeroed struct. */
 int schema_defaults(const struct schema *s, struct arena *a, void *out);
 

@@ -98,23 +98,13 @@ void txn_done(struct txn *t)
 
 int document_decode(const struct table *t, const char *text, size_t n, uint64_t revision, struct arena *a, void **ret)
 {
-    const struct schema *s = t->kind->schema;
-    char why[160];
-    json_t *tree = json_parse(text, n, why, sizeof(why));
-    if (!tree) {
-        log_error("a document is damaged", KV("kind", t->kind->name), KV("why", why));
-        return -EUCLEAN;
-    }
-    struct object *object = arena_alloc(a, s->size);
-    struct decode_error e = { 0 };
-    int r = object ? schema_decode(s, tree, DECODE_STORED, 0, a, object, NULL, &e) : -ENOMEM;
-    json_decref(tree);
-    if (r > 0) {
-        log_error("a document does not fit its kind", KV("kind", t->kind->name), KV("why", e.message));
-        return -EUCLEAN;
-    }
-    if (r < 0)
+    struct object *object = arena_alloc(a, t->kind->schema->size);
+    int r = object ? schema_read_document(t->kind->schema, text, n, a, object) : -ENOMEM;
+    if (r < 0) {
+        if (r == -EUCLEAN)
+            log_error("a document is damaged", KV("kind", t->kind->name));
         return r;
+    }
     object->revision = revision;
     *ret = object;
     return 0;
@@ -190,7 +180,8 @@ static int key_taken(struct connection *c, const struct table *tab, const struct
 static int keys_read(struct connection *c, const struct table *tab, const char *id, struct key_sink *ret)
 {
     sqlite3_stmt *stmt;
-    int r = connection_prepare(c, "SELECT name, value, uniq FROM keys WHERE kind=? AND id=? ORDER BY name, value", &stmt);
+    int r = connection_prepare(c, "SELECT name, value, uniq FROM keys INDEXED BY keys_id "
+                                  "WHERE kind=? AND id=? ORDER BY name, value", &stmt);
     if (r < 0)
         return r;
     (void)sqlite3_bind_int(stmt, 1, tab->number);
