@@ -39,18 +39,21 @@ struct http_call {
     void *arg;
     usec_t timeout;                 /* overrides */
     int64_t body_length;            /* of a pulled body; -1: chunked */
-    /* Only these address families and no redirects to elsewhere: filled by a caller that must
-     * not be led to private addresses. Null: no check. Returns false to refuse. */
+    /* Asked about each address (text, without port) before it is connected to, by a caller that
+     * must not be led to private ones. Null: no check. False refuses; if no address was allowed
+     * the call ends with -EACCES. Redirects are never followed. */
     bool (*allow_address)(void *arg, const char *address);
 };
 struct http_reply {
     int status;
     struct strmap headers;          /* names in lower case; in the arena */
 };
-/* 0 with a status, whatever it is; negative errno when there was no answer (-ECONNREFUSED,
+/* 0 with a status, whatever it is. An error of read() or write() ends the call with it; -EFBIG:
+ * the answer is larger than 'into'; negative errno when there was no answer (-ECONNREFUSED,
  * -ETIMEDOUT, -ECANCELED when interrupted ...). */
 int http_client_call(struct http_client *c, const struct http_call *call, struct arena *a, struct http_reply *ret);
-/* From another thread: the call under way ends with -ECANCELED. */
+/* From another thread: the call under way, or if there is none the next one, ends with
+ * -ECANCELED. */
 void http_client_interrupt(struct http_client *c);
 
 #endif
