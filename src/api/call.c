@@ -175,7 +175,8 @@ const char *call_service_url(struct call *c, const char *service_name)
 
 struct encode_options call_encoding(const struct call *c)
 {
-    return (struct encode_options){ .time_style = c->service->time_style, .minor = c->minor };
+    return (struct encode_options){ .time_style = c->service->time_style, .minor = c->minor,
+                                    .admin = call_is_admin(c) };
 }
 
 const char *call_link(struct call *c, const char *argument, const char *value, const char *without)

@@ -67,20 +67,35 @@ static bool brief_has(const struct resource *r, const char *name)
     return false;
 }
 
+bool resource_wants(struct call *c, const char *name)
+{
+    const struct list_style *s = c->service->list_style;
+    bool any = false;
+    if (!s || !s->fields_arg || !STREQ(c->http->method, "GET"))
+        return true;
+    VEC_FOREACH(arg, &c->http->args) {
+        if (!STREQ(arg->key, s->fields_arg))
+            continue;
+        if (STREQ(arg->value, name))
+            return true;
+        any = true;
+    }
+    return !any;
+}
+
 int resource_render(struct call *c, const struct resource *r, const void *object, bool full,
                     const struct given *only, struct json_out *o)
 {
     struct encode_options opt = call_encoding(c);
-    struct given brief = { 0 };
-    opt.only = only;
-    if (!full && r->brief && !only) {
-        for (size_t i = 0; i < r->kind->schema->n; i++)
-            if (brief_has(r, r->kind->schema->fields[i].name))
-                given_add(&brief, i);
-        opt.only = &brief;
-    }
+    const struct schema *s = r->kind->schema;
+    struct given chosen = { 0 };
+    for (size_t i = 0; i < s->n; i++)
+        if ((full || !r->brief || brief_has(r, s->fields[i].name)) && (!only || given_has(only, i)) &&
+            resource_wants(c, s->fields[i].name))
+            given_add(&chosen, i);
+    opt.only = &chosen;
     json_open_object(o);
-    schema_encode_members(r->kind->schema, object, &opt, o);
+    schema_encode_members(s, object, &opt, o);
     int result = r->render ? r->render(c, object, o, full) : 0;
     json_close_object(o);
     return result;

@@ -63,9 +63,13 @@ int resource_render_list(struct call *c, const struct resource *r, const struct 
                          bool full);
 /* Writes {"one": {...}}. */
 int resource_render_one(struct call *c, const struct resource *r, const void *object);
-/* Writes the object alone. 'only' may be null. */
+/* Writes the object alone: the fields that the query names, or all; of 'only', when not null. */
 int resource_render(struct call *c, const struct resource *r, const void *object, bool full,
                     const struct given *only, struct json_out *o);
+
+/* Whether the caller wants this member: the query names no fields, or this one among them. For
+ * 'render' functions. */
+bool resource_wants(struct call *c, const char *name);
 
 /* How a service pages, sorts and links its lists. */
 struct list_style {

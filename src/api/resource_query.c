@@ -217,35 +217,14 @@ int resource_query(struct call *c, const struct resource *r, struct query *q)
     return 0;
 }
 
-/* "fields=id&fields=name" */
-static bool chosen_fields(struct call *c, const struct resource *r, const struct list_style *s, struct given *ret)
-{
-    bool any = false;
-    VEC_FOREACH(arg, &c->http->args) {
-        if (!s || !is_arg(s->fields_arg, arg->key))
-            continue;
-        struct strv names = { 0 };
-        strv_split(c->arena, &names, arg->value, ",");
-        VEC_FOREACH(name, &names) {
-            const struct field *f = schema_field(r->kind->schema, *name);
-            if (f)
-                given_add(ret, (size_t)(f - r->kind->schema->fields));
-            any = true;
-        }
-    }
-    return any;
-}
-
 int resource_render_list(struct call *c, const struct resource *r, const struct results *l, const struct query *q,
                          bool full)
 {
     const struct list_style *s = c->service->list_style;
-    struct given only = { 0 };
-    bool some = chosen_fields(c, r, s, &only);
     json_open_object(&c->out);
     json_put_array(&c->out, r->many);
     for (size_t i = 0; i < l->n; i++) {
-        int result = resource_render(c, r, l->v[i], full, some ? &only : NULL, &c->out);
+        int result = resource_render(c, r, l->v[i], full, NULL, &c->out);
         if (result)
             return result;
     }

@@ -131,7 +131,7 @@ void schema_encode_members(const struct schema *s, const void *object, const str
             if ((f->flags & NOT_STORED) || (is_null(f, object) && f->type != FIELD_INT && !f->otherwise))
                 continue;
         } else {
-            if (f->flags & (HIDDEN | SECRET))
+            if ((f->flags & (HIDDEN | SECRET)) || ((f->flags & ADMIN_SEES) && !opt->admin))
                 continue;
             if (opt->only && !given_has(opt->only, i))
                 continue;

@@ -55,6 +55,8 @@ enum {
     NONEMPTY   = 1 << 12,   /* not "" and not only blanks */
     SORT_NOCASE= 1 << 13,   /* compares without case (names in Keystone) */
     TRIM       = 1 << 14,   /* blanks around it are dropped on the way in */
+    ADMIN_SEES = 1 << 15,   /* rendered for administrators only */
+    ADMIN_SETS = 1 << 16,   /* only they may give another value than the default */
 };
 
 struct schema;
@@ -153,6 +155,7 @@ struct encode_options {
     enum time_style time_style;
     int minor;                      /* microversion; 0: all rows */
     const struct given *only;       /* render these rows only; null: all */
+    bool admin;                     /* also rows that only administrators see */
 };
 
 /* Writes the members of an object, without its braces, so that the caller can add more. */

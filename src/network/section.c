@@ -1,0 +1,519 @@
+/*
+ * What a host is told of its networks, and what it tells back.
+ *
+ * A host is told about every network that something of it is on the host: a bound port, the DHCP
+ * server, a leg of a router placed there. All is computed from the store each time.
+ */
+#include "host/spec_net.h"
+#include "network/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <strings.h>
+
+
+struct builder {
+    struct txn *t;
+    struct arena *a;
+    const char *host;
+    struct net_spec spec;
+    struct strv networks, groups, sets;     /* ids that are in 'spec', or shall be */
+    struct ports local;
+};
+
+static bool want(struct builder *b, struct strv *l, const char *id)
+{
+    return strv_has(l, id) || vec_push(b->a, l, id);
+}
+
+/* ---- routers placed here ---- */
+
+static int router_addresses(struct builder *b, const struct port *p, struct strv *cidrs)
+{
+    VEC_FOREACH(ip, &p->fixed_ips) {
+        struct subnet *s;
+        struct cidr net;
+        int r = txn_get(b->t, &SUBNET_KIND, ip->subnet_id, &s);
+        if (r < 0)
+            return r;
+        if (s && cidr_parse(s->cidr, false, &net) &&
+            !vec_push(b->a, cidrs, (const char *)arena_printf(b->a, "%s/%d", ip->ip_address, net.prefix)))
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int router_gateway(struct builder *b, const struct router *r, const struct port *p, struct router_spec *out)
+{
+    struct router_gateway_spec *g = out->gateway = ARENA_NEW(b->a, struct router_gateway_spec);
+    if (!g)
+        return -ENOMEM;
+    g->port_id = p->head.id;
+    g->network_id = p->network_id;
+    g->mac_address = p->mac_address;
+    g->enable_snat = !r->gateway || r->gateway->enable_snat != TRI_FALSE;
+    VEC_FOREACH(ip, &p->fixed_ips) {
+        struct subnet *s;
+        int e = txn_get(b->t, &SUBNET_KIND, ip->subnet_id, &s);
+        if (e < 0)
+            return e;
+        if (s && s->gateway_ip && !vec_push(b->a, &g->nexthops, s->gateway_ip))
+            return -ENOMEM;
+    }
+    return router_addresses(b, p, &g->cidrs);
+}
+
+static int router_floating(struct builder *b, const struct router *r, struct router_spec *out)
+{
+    struct query q = { .kind = &FLOATING_IP_KIND };
+    struct results l = { 0 };
+    if (!query_where(&q, b->a, "router_id", Q_EQ, r->head.id))
+        return -ENOMEM;
+    int e = txn_list(b->t, &q, &l);
+    for (size_t i = 0; e == 0 && i < l.n; i++) {
+        const struct floating_ip *f = l.v[i];
+        if (f->fixed_ip_address) {
+            struct floating_ip_spec *s = vec_add(b->a, &out->floating_ips);
+            if (!s)
+                return -ENOMEM;
+            *s = (struct floating_ip_spec){ .id = f->head.id, .floating_address = f->address,
+                                            .fixed_address = f->fixed_ip_address };
+            continue;
+        }
+        struct query forwardings = { .kind = &PORT_FORWARDING_KIND };
+        struct results pf = { 0 };
+        if (!query_where(&forwardings, b->a, "floating_ip_id", Q_EQ, f->head.id))
+            return -ENOMEM;
+        e = txn_list(b->t, &forwardings, &pf);
+        for (size_t j = 0; e == 0 && j < pf.n; j++) {
+            const struct port_forwarding *p = pf.v[j];
+            struct port_forwarding_spec *s = vec_add(b->a, &out->port_forwardings);
+            if (!s)
+                return -ENOMEM;
+            *s = (struct port_forwarding_spec){
+                .id = p->head.id, .protocol = strcasecmp(p->protocol, "udp") == 0 ? "udp" : "tcp",
+                .external_address = f->address, .external_port = p->external_port,
+                .internal_address = p->internal_ip_address, .internal_port = p->internal_port,
+            };
+        }
+    }
+    return e;
+}
+
+static int add_router(struct builder *b, const struct router *r)
+{
+    struct ports ports = { 0 };
+    struct router_spec *out = vec_add(b->a, &b->spec.routers);
+    if (!out)
+        return -ENOMEM;
+    out->id = r->head.id;
+    out->admin_state_up = r->admin_state_up;
+    VEC_FOREACH(route, &r->routes)
+        if (!vec_push(b->a, &out->routes, ((struct net_route){ route->destination, route->nexthop })))
+            return -ENOMEM;
+    int e = ports_where(b->t, "device_id", Q_EQ, r->head.id, &ports);
+    for (size_t i = 0; e == 0 && i < ports.n; i++) {
+        const struct port *p = ports.v[i];
+        if (!want(b, &b->networks, p->network_id))
+            return -ENOMEM;
+        if (STREQ(p->device_owner, OWNER_ROUTER_GATEWAY)) {
+            e = router_gateway(b, r, p, out);
+        } else if (str_starts(p->device_owner, OWNER_ROUTER_INTERFACE)) {
+            struct router_interface_spec *leg = vec_add(b->a, &out->interfaces);
+            if (!leg)
+                return -ENOMEM;
+            leg->port_id = p->head.id;
+            leg->network_id = p->network_id;
+            leg->mac_address = p->mac_address;
+            e = router_addresses(b, p, &leg->cidrs);
+        }
+    }
+    return e ? e : router_floating(b, r, out);
+}
+
+static int add_routers(struct builder *b)
+{
+    struct query q = { .kind = &ROUTER_KIND };
+    struct results l = { 0 };
+    if (!query_where(&q, b->a, "host", Q_EQ, b->host))
+        return -ENOMEM;
+    int r = txn_list(b->t, &q, &l);
+    for (size_t i = 0; r == 0 && i < l.n; i++)
+        r = add_router(b, l.v[i]);
+    return r;
+}
+
+/* ---- networks and their ports ---- */
+
+static int add_subnets(struct builder *b, const struct network *n, const struct port *dhcp, struct network_spec *out)
+{
+    struct subnets l = { 0 };
+    int r = subnets_of(b->t, n->head.id, &l);
+    for (size_t i = 0; r == 0 && i < l.n; i++) {
+        const struct subnet *s = l.v[i];
+        struct subnet_spec *o = vec_add(b->a, &out->subnets);
+        if (!o)
+            return -ENOMEM;
+        o->id = s->head.id;
+        o->ip_version = s->ip_version;
+        o->cidr = s->cidr;
+        o->gateway_ip = s->gateway_ip;
+        o->enable_dhcp = s->enable_dhcp;
+        o->ipv6_ra_mode = s->ipv6_ra_mode;
+        o->ipv6_address_mode = s->ipv6_address_mode;
+        o->dns_nameservers = s->dns_nameservers;
+        VEC_FOREACH(route, &s->host_routes)
+            if (!vec_push(b->a, &o->host_routes, ((struct net_route){ route->destination, route->nexthop })))
+                return -ENOMEM;
+        VEC_FOREACH(pool, &s->allocation_pools)
+            if (!vec_push(b->a, &o->allocation_pools, ((struct net_pool){ pool->start, pool->end })))
+                return -ENOMEM;
+        for (size_t j = 0; dhcp && j < dhcp->fixed_ips.n; j++)
+            if (str_eq(dhcp->fixed_ips.v[j].subnet_id, s->head.id))
+                o->dhcp_address = dhcp->fixed_ips.v[j].ip_address;
+    }
+    return r;
+}
+
+static bool copy_options(struct builder *b, const struct port *p, struct dhcp_option **v, size_t *n)
+{
+    *n = p->extra_dhcp_opts.n;
+    *v = ARENA_NEWN(b->a, struct dhcp_option, *n + 1);
+    for (size_t i = 0; *v && i < *n; i++)
+        (*v)[i] = (struct dhcp_option){ p->extra_dhcp_opts.v[i].opt_name, p->extra_dhcp_opts.v[i].opt_value,
+                                        p->extra_dhcp_opts.v[i].ip_version };
+    return *v != NULL;
+}
+
+static int add_local(struct builder *b, const struct port *p)
+{
+    struct port_spec *o = vec_add(b->a, &b->spec.ports);
+    if (!o)
+        return -ENOMEM;
+    o->id = p->head.id;
+    o->network_id = p->network_id;
+    o->device_owner = p->device_owner;
+    o->device_id = p->device_id;
+    o->mac_address = p->mac_address;
+    o->port_security_enabled = p->port_security_enabled;
+    o->security_groups = p->security_groups;
+    o->dns_name = str_empty(p->dns_name) ? NULL : p->dns_name;
+    o->qos_policy_id = p->qos_policy_id;
+    o->admin_state_up = p->admin_state_up;
+    VEC_FOREACH(ip, &p->fixed_ips)
+        if (!vec_push(b->a, &o->fixed_ips, ((struct fixed_ip){ ip->subnet_id, ip->ip_address })))
+            return -ENOMEM;
+    VEC_FOREACH(pair, &p->allowed_address_pairs)
+        if (!vec_push(b->a, &o->allowed_address_pairs, ((struct address_pair){ pair->ip_address, pair->mac_address })))
+            return -ENOMEM;
+    VEC_FOREACH(group, &p->security_groups)
+        if (p->port_security_enabled && !want(b, &b->groups, *group))
+            return -ENOMEM;
+    return copy_options(b, p, &o->extra_dhcp_opts.v, &o->extra_dhcp_opts.n) ? 0 : -ENOMEM;
+}
+
+static int add_remote(struct builder *b, const struct port *p)
+{
+    struct net_host *h = NULL;
+    int r = p->host ? txn_get(b->t, &NET_HOST_KIND, p->host, &h) : 0;
+    struct remote_port_spec *o = r < 0 ? NULL : vec_add(b->a, &b->spec.remote_ports);
+    if (!o)
+        return r < 0 ? r : -ENOMEM;
+    o->id = p->head.id;
+    o->network_id = p->network_id;
+    o->host_address = h ? h->tunnel_address : NULL;
+    o->mac_address = p->mac_address;
+    o->dns_name = str_empty(p->dns_name) ? NULL : p->dns_name;
+    VEC_FOREACH(ip, &p->fixed_ips)
+        if (!vec_push(b->a, &o->fixed_ips, ((struct fixed_ip){ ip->subnet_id, ip->ip_address })))
+            return -ENOMEM;
+    return copy_options(b, p, &o->extra_dhcp_opts.v, &o->extra_dhcp_opts.n) ? 0 : -ENOMEM;
+}
+
+static int add_network(struct builder *b, const char *id)
+{
+    struct network *n;
+    int r = txn_get(b->t, &NETWORK_KIND, id, &n);
+    if (r < 0 || !n)
+        return r;
+    struct network_spec *o = vec_add(b->a, &b->spec.networks);
+    if (!o)
+        return -ENOMEM;
+    o->id = n->head.id;
+    o->type = n->type;
+    o->segmentation_id = n->segmentation_id == INT_NULL ? 0 : n->segmentation_id;
+    o->physical_network = n->physical_network;
+    o->mtu = n->mtu;
+    o->dns_domain = str_empty(n->dns_domain) ? NULL : n->dns_domain;
+    o->external = n->external;
+    struct ports ports = { 0 };
+    const struct port *dhcp = NULL;
+    r = ports_where(b->t, "network_id", Q_EQ, id, &ports);
+    for (size_t i = 0; r == 0 && i < ports.n; i++) {
+        const struct port *p = ports.v[i];
+        if (STREQ(p->device_owner, OWNER_DHCP)) {
+            dhcp = str_eq(n->host, b->host) ? p : dhcp;
+            if (!str_eq(n->host, b->host))
+                r = add_remote(b, p);
+        } else if (str_starts(p->device_owner, "network:router")) {
+            struct router *router = NULL;
+            r = txn_get(b->t, &ROUTER_KIND, p->device_id, &router);
+            if (r == 0 && router && !str_eq(router->host, b->host)) {
+                struct port there = *p;
+                there.host = router->host;
+                r = add_remote(b, &there);
+            }
+        } else if (!str_eq(p->host, b->host) && !STREQ(p->device_owner, OWNER_FLOATING_IP)) {
+            r = add_remote(b, p);
+        }
+    }
+    if (r == 0 && dhcp) {
+        o->dhcp_port_id = dhcp->head.id;
+        o->dhcp_mac = dhcp->mac_address;
+    }
+    return r < 0 ? r : add_subnets(b, n, dhcp, o);
+}
+
+/* ---- security groups ---- */
+
+static int64_t protocol_number(const char *name, bool v6)
+{
+    static const struct { const char *name; int64_t number; } KNOWN[] = {
+        { "tcp", 6 }, { "udp", 17 }, { "icmp", 1 }, { "ipv6-icmp", 58 }, { "icmpv6", 58 }, { "sctp", 132 },
+        { "ah", 51 }, { "dccp", 33 }, { "egp", 8 }, { "esp", 50 }, { "gre", 47 }, { "igmp", 2 }, { "ipip", 4 },
+        { "ipv6-encap", 41 }, { "ipv6-frag", 44 }, { "ipv6-nonxt", 59 }, { "ipv6-opts", 60 }, { "ipv6-route", 43 },
+        { "ospf", 89 }, { "pgm", 113 }, { "rsvp", 46 }, { "udplite", 136 }, { "vrrp", 112 }, { "hopopt", 0 },
+    };
+    if (str_empty(name) || STREQ(name, "any"))
+        return INT_NULL;
+    if (v6 && (STREQ(name, "icmp") || STREQ(name, "1")))
+        return 58;
+    for (size_t i = 0; i < ARRAY_SIZE(KNOWN); i++)
+        if (strcasecmp(KNOWN[i].name, name) == 0)
+            return KNOWN[i].number;
+    return strtoll(name, NULL, 10);
+}
+
+static int add_group(struct builder *b, const char *id)
+{
+    struct security_group *g;
+    int r = txn_get(b->t, &SECURITY_GROUP_KIND, id, &g);
+    if (r < 0 || !g)
+        return r;
+    struct security_group_spec *o = vec_add(b->a, &b->spec.security_groups);
+    struct query q = { .kind = &SECURITY_RULE_KIND };
+    struct results l = { 0 };
+    if (!o || !query_where(&q, b->a, "security_group_id", Q_EQ, id))
+        return -ENOMEM;
+    o->id = g->head.id;
+    o->stateful = g->stateful;
+    r = txn_list(b->t, &q, &l);
+    for (size_t i = 0; r == 0 && i < l.n; i++) {
+        const struct security_rule *rule = l.v[i];
+        struct security_rule_spec *s = vec_add(b->a, &o->rules);
+        const char *set = rule->remote_group_id ? rule->remote_group_id : rule->remote_address_group_id;
+        if (!s || (set && !want(b, &b->sets, set)))
+            return -ENOMEM;
+        *s = (struct security_rule_spec){
+            .id = rule->head.id, .direction = rule->direction, .ethertype = rule->ethertype,
+            .protocol = protocol_number(rule->protocol, STREQ(rule->ethertype, "IPv6")),
+            .port_range_min = rule->port_range_min, .port_range_max = rule->port_range_max,
+            .remote_ip_prefix = rule->remote_ip_prefix, .remote_set_id = set,
+        };
+    }
+    return r;
+}
+
+/* The members of a security group, wherever they are. */
+static int add_set(struct builder *b, const char *id)
+{
+    struct ports members = { 0 };
+    struct address_set_spec *o = vec_add(b->a, &b->spec.address_sets);
+    if (!o)
+        return -ENOMEM;
+    o->id = id;
+    int r = ports_where(b->t, "security_groups", Q_KEY, id, &members);
+    for (size_t i = 0; r == 0 && i < members.n; i++) {
+        VEC_FOREACH(ip, &members.v[i]->fixed_ips)
+            if (!strv_has(&o->addresses, ip->ip_address) && !vec_push(b->a, &o->addresses, ip->ip_address))
+                return -ENOMEM;
+        VEC_FOREACH(pair, &members.v[i]->allowed_address_pairs)
+            if (!strv_has(&o->addresses, pair->ip_address) && !vec_push(b->a, &o->addresses, pair->ip_address))
+                return -ENOMEM;
+    }
+    return r;
+}
+
+/* ---- the section ---- */
+
+static int collect_networks(struct builder *b)
+{
+    struct query q = { .kind = &NETWORK_KIND };
+    struct results l = { 0 };
+    if (!query_where(&q, b->a, "host", Q_EQ, b->host))
+        return -ENOMEM;
+    int r = txn_list(b->t, &q, &l);
+    for (size_t i = 0; r == 0 && i < l.n; i++) {
+        struct port *dhcp;
+        struct query has = { .kind = &PORT_KIND };
+        const char *id = ((struct object *)l.v[i])->id;
+        if (!query_where(&has, b->a, "network_id", Q_EQ, id) ||
+            !query_where(&has, b->a, "device_owner", Q_EQ, OWNER_DHCP))
+            return -ENOMEM;
+        r = txn_find(b->t, &has, &dhcp);
+        if (r == 0 && dhcp && !want(b, &b->networks, id))
+            r = -ENOMEM;
+    }
+    for (size_t i = 0; r == 0 && i < b->local.n; i++)
+        if (!want(b, &b->networks, b->local.v[i]->network_id))
+            r = -ENOMEM;
+    return r;
+}
+
+static int build(struct builder *b)
+{
+    struct ports bound = { 0 };
+    int r = ports_where(b->t, "binding:host_id", Q_EQ, b->host, &bound);
+    /* DHCP servers and routers have no tap of their own: the driver makes their legs. */
+    for (size_t i = 0; r == 0 && i < bound.n; i++)
+        if (!str_starts(bound.v[i]->device_owner, "network:") && !vec_push(b->a, &b->local, bound.v[i]))
+            r = -ENOMEM;
+    if (r == 0)
+        r = collect_networks(b);
+    if (r == 0)
+        r = add_routers(b);
+    for (size_t i = 0; r == 0 && i < b->networks.n; i++)
+        r = add_network(b, b->networks.v[i]);
+    for (size_t i = 0; r == 0 && i < b->local.n; i++)
+        r = add_local(b, b->local.v[i]);
+    for (size_t i = 0; r == 0 && i < b->groups.n; i++)
+        r = add_group(b, b->groups.v[i]);
+    for (size_t i = 0; r == 0 && i < b->sets.n; i++)
+        r = add_set(b, b->sets.v[i]);
+    return r;
+}
+
+static int network_desired(struct api *api, struct txn *t, const char *host, struct json_out *o)
+{
+    (void)api;
+    struct builder b = { .t = t, .a = txn_arena(t), .host = host };
+    int r = build(&b);
+    if (r < 0)
+        return r;
+    struct encode_options opt = { .stored = true };
+    schema_encode(&NET_SPEC_SCHEMA, &b.spec, &opt, o);
+    return arena_failed(b.a) ? -ENOMEM : 0;
+}
+
+/* ---- what a host tells ---- */
+
+struct observation {
+    const char *host;
+    struct net_observed seen;
+    bool changes;
+};
+
+static int note_ports(struct txn *t, const struct observation *o)
+{
+    for (size_t i = 0; i < o->seen.ports.n; i++) {
+        const struct port_observed *seen = &o->seen.ports.v[i];
+        struct port *p;
+        struct fault f;
+        int r = txn_get(t, &PORT_KIND, seen->id, &p);
+        if (r < 0)
+            return r;
+        if (!p || !str_eq(p->host, o->host))
+            continue;
+        const char *status = seen->wired && p->admin_state_up ? "ACTIVE" : "DOWN";
+        if (STREQ(p->status, status))
+            continue;
+        p->status = status;
+        p->std.updated_at = clock_wall();
+        r = port_put(t, p, &f);
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+static int note_services(struct txn *t, const struct observation *o)
+{
+    VEC_FOREACH(seen, &o->seen.routers) {
+        struct ports legs = { 0 };
+        struct router *router;
+        int r = txn_get(t, &ROUTER_KIND, seen->id, &router);
+        if (r == 0 && router && str_eq(router->host, o->host))
+            r = ports_where(t, "device_id", Q_EQ, seen->id, &legs);
+        for (size_t i = 0; r == 0 && i < legs.n; i++) {
+            const char *status = seen->up ? "ACTIVE" : "DOWN";
+            struct fault f;
+            if (STREQ(legs.v[i]->status, status))
+                continue;
+            legs.v[i]->status = status;
+            r = port_put(t, legs.v[i], &f);
+        }
+        if (r)
+            return r;
+    }
+    VEC_FOREACH(seen, &o->seen.networks) {
+        struct query q = { .kind = &PORT_KIND };
+        struct port *dhcp;
+        struct fault f;
+        if (!seen->dhcp_up)
+            continue;
+        if (!query_where(&q, txn_arena(t), "network_id", Q_EQ, seen->id) ||
+            !query_where(&q, txn_arena(t), "device_owner", Q_EQ, OWNER_DHCP))
+            return -ENOMEM;
+        int r = txn_find(t, &q, &dhcp);
+        if (r == 0 && dhcp && !STREQ(dhcp->status, "ACTIVE")) {
+            dhcp->status = "ACTIVE";
+            r = port_put(t, dhcp, &f);
+        }
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+static int write_observed(struct txn *t, void *arg)
+{
+    const struct observation *o = arg;
+    int r = note_ports(t, o);
+    return r ? r : note_services(t, o);
+}
+
+/* Whether writing would change anything: most reports tell what is known. */
+static int worth_writing(struct api *api, struct arena *a, struct observation *o, bool *ret)
+{
+    struct txn *t;
+    int r = store_read(api_store(api), a, &t);
+    if (r < 0)
+        return r;
+    *ret = o->seen.routers.n + o->seen.networks.n > 0;
+    for (size_t i = 0; r == 0 && !*ret && i < o->seen.ports.n; i++) {
+        struct port *p;
+        r = txn_get(t, &PORT_KIND, o->seen.ports.v[i].id, &p);
+        if (r == 0 && p && str_eq(p->host, o->host))
+            *ret = !STREQ(p->status, o->seen.ports.v[i].wired && p->admin_state_up ? "ACTIVE" : "DOWN");
+    }
+    txn_done(t);
+    return r;
+}
+
+static int network_observed(struct api *api, struct arena *a, const char *host, const json_t *value)
+{
+    struct observation o = { .host = host };
+    struct decode_error e;
+    if (schema_decode(&NET_OBSERVED_SCHEMA, value, DECODE_STORED, 0, a, &o.seen, NULL, &e) != 0)
+        return 0;               /* an agent that talks nonsense changes nothing */
+    bool worth;
+    int r = worth_writing(api, a, &o, &worth);
+    return r == 0 && worth ? store_write(api_store(api), a, write_observed, &o) : r;
+}
+
+static const struct kind *const SECTION_KINDS[] = {
+    &NETWORK_KIND, &SUBNET_KIND, &PORT_KIND, &ROUTER_KIND, &FLOATING_IP_KIND, &PORT_FORWARDING_KIND,
+    &SECURITY_GROUP_KIND, &SECURITY_RULE_KIND, NULL,
+};
+
+const struct agent_section NETWORK_SECTION = { "network", SECTION_KINDS, network_desired, network_observed };
