@@ -162,10 +162,11 @@ class Session:
 class Cloud:
     """See the head of the file. Attributes after start: url, dir, admin (a Session), yund (a Popen)."""
 
-    def __init__(self, build=None, real=False, hosts=1, agents=True):
+    def __init__(self, build=None, real=False, hosts=1, agents=True, settings=None):
         self.build = os.path.abspath(build or os.environ.get("YUN_BUILD") or os.path.join(TOP, "build"))
         self.bin = os.path.join(self.build, "src", "cmd")
         self.real, self.hosts, self.want_agents = real, hosts, agents
+        self.settings = settings or {}
         self.dir = None
         self.yund = self.libvirtd = None
         self.agents = []
@@ -201,6 +202,8 @@ class Cloud:
         listen = f"127.0.0.1:{free_port()}"
         self.url = "http://" + listen
         self.run([self.program("yun"), "init", "--data", self.data, "--password", PASSWORD, "--listen", listen])
+        with open(os.path.join(self.data, "yunduo.conf"), "a") as f:
+            f.writelines(f"{k} = {v}\n" for k, v in self.settings.items())
         self.start_yund()
         if self.real:
             self.start_libvirtd()
