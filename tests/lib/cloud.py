@@ -55,10 +55,9 @@ def isolate():
         else:
             subprocess.run(["mount", "-t", "sysfs", "sysfs", "/sys"], **quiet)
         os.rmdir(keep)
-        for d in ("/run/netns", "/var/run/netns"):
-            if os.path.realpath(d) == d:
-                os.makedirs(d, exist_ok=True)
-                subprocess.run(["mount", "-t", "tmpfs", "tmpfs", d], **quiet)
+        for d in ("/run/netns", "/run/yunduo"):
+            os.makedirs(d, exist_ok=True)
+            subprocess.run(["mount", "-t", "tmpfs", "tmpfs", d], **quiet)
         subprocess.run(["ip", "link", "set", "lo", "up"], **quiet)
         subprocess.run(["hostname", "yun-test"], **quiet)
         return
