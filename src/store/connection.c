@@ -49,6 +49,8 @@ int sqlite_errno(sqlite3 *db, int rc)
         return -EUCLEAN;
     case SQLITE_CANTOPEN:
         return -ENOENT;
+    case SQLITE_CONSTRAINT:
+        return -EEXIST;
     case SQLITE_TOOBIG:
         return -EFBIG;
     default:

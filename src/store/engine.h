@@ -31,7 +31,7 @@
 #define FORMAT 1
 #define APPLICATION_ID 0x79756e64   /* "yund" */
 #define CHANGE_BITS 20
-#define CHANGES_KEPT 100000
+#define CHANGES_KEPT 100000         /* revisions, unless the options say otherwise */
 #define DOCUMENT_MAX ((size_t)32 << 20)
 
 /* ---- tables.c: a kind as it is stored ---- */
@@ -147,6 +147,7 @@ struct store {
     char *path;
     char *scratch;                  /* folder to remove on close, for ":memory:" */
     bool relaxed;
+    uint64_t changes_kept;
     struct table **tables;
     size_t n_tables;
     struct table *by_kind;

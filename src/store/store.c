@@ -146,6 +146,7 @@ int store_open(const struct store_options *o, struct store **ret, struct fault *
     pthread_cond_init(&s->wake, NULL);
     s->last = &s->first;
     s->relaxed = o->relaxed || STREQ(o->path, ":memory:");
+    s->changes_kept = o->changes_kept ? o->changes_kept : CHANGES_KEPT;
     int r = open_all(s, o, fault);
     if (r) {
         store_close(s);

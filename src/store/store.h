@@ -52,6 +52,7 @@ struct store_options {
     const char *path;               /* of the database file; ":memory:" for tests */
     const struct kind *const *kinds;    /* all kinds, ends with null */
     bool relaxed;                   /* tests only: no fsync */
+    uint64_t changes_kept;          /* revisions that a watch may lag behind; 0: 100,000 */
 };
 
 /* Opens, creating or upgrading the tables (a declared column or key that is new is filled from

@@ -89,6 +89,8 @@ static int refill_row(struct connection *c, const struct table *t, sqlite3_stmt 
         r = table_keys(t, object, a, &keys);
     if (r == 0)
         r = keys_write(c, t, id, &keys, a);
+    if (r == -EEXIST)
+        return fault_set(fault, 0, "store", "%s %s has a key that another object has too", t->kind->name, id);
     return r;
 }
 

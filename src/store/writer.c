@@ -24,7 +24,6 @@ COUNTER(failures, "store_commit_failures_total", "Commits that failed; their tra
 COUNTER(checkpoint_failures, "store_checkpoint_failures_total", "Checkpoints that failed.");
 
 #define CHECKPOINT_FRAMES 1000      /* 4 MB of log */
-#define PRUNE_EVERY 1024            /* revisions */
 
 struct write {
     int (*fn)(struct txn *t, void *arg);
@@ -80,9 +79,10 @@ static int run_one(struct connection *c, struct write *w, uint64_t *revision)
 
 static int prune(struct store *s, uint64_t from, uint64_t to)
 {
-    if (from / PRUNE_EVERY == to / PRUNE_EVERY || to <= CHANGES_KEPT)
+    uint64_t every = s->changes_kept / 64 + 1;
+    if (from / every == to / every || to <= s->changes_kept)
         return 0;
-    uint64_t floor = to - CHANGES_KEPT;
+    uint64_t floor = to - s->changes_kept;
     sqlite3_stmt *stmt;
     int r = connection_prepare(s->writer, "DELETE FROM changes WHERE seq<?", &stmt);
     if (r < 0)

@@ -1,6 +1,9 @@
 /* The kind of the tests: see the header. */
 #include "things.h"
 
+#include <dirent.h>
+#include <stdio.h>
+
 static const struct field PART_FIELDS[] = {
     { "label", FIELD_STRING, offsetof(struct part, label), 0 },
     { "count", FIELD_INT, offsetof(struct part, count), 0 },
@@ -86,4 +89,25 @@ const char *ids_of(struct world *w, const struct query *q)
     for (size_t i = 0; i < found.n; i++)
         strv_add(w->arena, &ids, ((struct object *)found.v[i])->id);
     return arena_printf(w->arena, "%s%s", strv_join(w->arena, &ids, ","), found.more ? "+" : "");
+}
+
+char *folder_new(void)
+{
+    char *dir = strdup("/tmp/yunduo-test-store-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    return dir;
+}
+
+void folder_remove(char *dir)
+{
+    DIR *d = opendir(dir);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        char path[512];
+        (void)snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+        (void)unlink(path);
+    }
+    if (d)
+        (void)closedir(d);
+    (void)rmdir(dir);
+    free(dir);
 }

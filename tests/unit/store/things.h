@@ -44,6 +44,9 @@ int world_teardown(void **state);
 
 /* Writes one thing in a transaction of its own; returns what store_write() does. */
 int thing_put(struct world *w, const struct thing *x);
+/* A folder that the test owns, and its end. */
+char *folder_new(void);
+void folder_remove(char *dir);
 /* "a,b,c": the ids a query finds, in order, with "+" at the end when there are more; "LOST". */
 const char *ids_of(struct world *w, const struct query *q);
 
