@@ -4,6 +4,7 @@
 #define KNOB(name, type, member, value, text, ...) \
     { name, type, offsetof(struct cloud_config, member), .otherwise = value, .doc = text, ##__VA_ARGS__ }
 
+static const char *const CONVERT_TO[] = { "qcow2", "raw", NULL };
 static const char *const LOG_FORMATS[] = { "auto", "text", "json", NULL };
 
 static const struct field ROWS[] = {
@@ -51,14 +52,33 @@ static const struct field ROWS[] = {
          .max = INT64_MAX),
     KNOB("image_total_max", FIELD_INT, image_total_max, "-1", "Most bytes of a project's images; -1: no limit.",
          .min = -1, .max = INT64_MAX),
+    KNOB("image_staging_max", FIELD_INT, image_staging_max, "-1",
+         "Most bytes of a project's staged images that wait for import; -1: no limit.", .min = -1, .max = INT64_MAX),
+    KNOB("image_uploading_max", FIELD_INT, image_uploading_max, "-1",
+         "Most images of a project that are being uploaded or imported at once; -1: no limit.", .min = -1,
+         .max = INT64_MAX),
+    KNOB("image_stores", FIELD_STRINGS, image_stores, NULL,
+         "Folders for images, as name:/folder; the first is the default. None: local, in data_dir."),
+    KNOB("image_methods", FIELD_STRINGS, image_methods, "glance-direct, web-download, glance-download, copy-image",
+         "Import methods that clients may use."),
+    KNOB("image_convert", FIELD_STRING, image_convert, NULL,
+         "Format that imported images are converted to: qcow2 or raw; none: they stay as they came.",
+         .values = CONVERT_TO),
+    KNOB("image_check_format", FIELD_BOOL, image_check_format, "true",
+         "Whether an image's bytes must be of the format that was declared; unsafe images are refused in any case."),
+    KNOB("image_locations", FIELD_BOOL, image_locations, "false",
+         "Whether clients see and set where an image's bytes are."),
     KNOB("image_count_max", FIELD_INT, image_count_max, "-1", "Most images of a project; -1: no limit.", .min = -1,
          .max = INT64_MAX),
     KNOB("web_download_allow", FIELD_STRINGS, web_download_allow, NULL,
          "Hosts that images may be imported from; none: all that are not private."),
     KNOB("web_download_private", FIELD_BOOL, web_download_private, "false",
          "Whether images may be imported from private, loopback and link-local addresses."),
-    KNOB("image_signing_ca", FIELD_STRING, image_signing_ca, NULL,
-         "PEM file of the CA whose certificates may sign images."),
+    KNOB("web_download_ports", FIELD_STRINGS, web_download_ports, "80, 443", "Ports that images may be imported from."),
+    KNOB("web_download_networks", FIELD_STRINGS, web_download_networks, NULL,
+         "Private networks that images may be imported from all the same, such as 10.1.0.0/16."),
+    KNOB("image_certificates", FIELD_STRING, image_certificates, NULL,
+         "Folder of certificates, each <uuid>.pem, that signed images may name; none: signed images are refused."),
 
     KNOB("vni_min", FIELD_INT, vni_min, "1", "First VXLAN number of tenants' networks.", .min = 1, .max = 16777215),
     KNOB("vni_max", FIELD_INT, vni_max, "65535", "Last one.", .min = 1, .max = 16777215),

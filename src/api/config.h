@@ -25,10 +25,14 @@ struct cloud_config {
     bool change_password_first;
 
     /* image */
-    int64_t image_size_max, image_total_max, image_count_max;
-    struct strv web_download_allow;
+    int64_t image_size_max, image_total_max, image_staging_max, image_count_max, image_uploading_max;
+    struct strv image_stores;           /* "name:/folder"; the first is the default */
+    struct strv image_methods;
+    const char *image_convert;
+    bool image_check_format, image_locations;
+    struct strv web_download_allow, web_download_ports, web_download_networks;
     bool web_download_private;
-    const char *image_signing_ca;
+    const char *image_certificates;
 
     /* network */
     int64_t vni_min, vni_max;

@@ -168,8 +168,13 @@ static bool take_row(struct search *s, const struct node *n, bool tail)
 
 static bool find(struct search *s, const struct node *n, const char *path)
 {
-    if (*path == '/' && path[1] == 0 && n->rows.n)
-        return take_row(s, n, false);       /* one slash too many at the end is forgiven */
+    if (*path == '/' && path[1] == 0) {
+        for (const struct node *c = n->children; c; c = c->next)
+            if (c->segment && !c->length)   /* a row that ends with a slash means it */
+                return take_row(s, c, false);
+        if (n->rows.n)
+            return take_row(s, n, false);   /* else one too many at the end is forgiven */
+    }
     if (*path == 0)
         return take_row(s, n, false);
     const char *segment = path + 1;
