@@ -3,9 +3,12 @@
 #include "api/agent_link.h"
 #include "api/quota.h"
 #include "identity/identity.h"
+#include "image/image.h"
 
 const struct service *const SERVICES[] = {
     &IDENTITY_SERVICE,
+    &IMAGE_SERVICE,
+    &IMAGE_AGENT_SERVICE,
     &AGENT_SERVICE,
     NULL,
 };
