@@ -242,6 +242,7 @@ static void two_things_at_once(void **state)
     QEMU_IMG("create", "-q", "-f", "qcow2", "@mix.vhd", "1M");
     size_t n;
     _cleanup_(freep) char *data = files_read("mix.vhd", &n);
+    assert_non_null(data);
     files_patch("mix.vhd", (long)n, foot, sizeof(foot));
     assert_unsafe("mix.vhd", "can be taken for qcow2 and for vhd");
 }
