@@ -209,6 +209,7 @@ static const struct field SERVER_SPEC_ROWS[] = {
     LIST(struct server_spec, personality, SERVER_FILE_SCHEMA),
     SECRET_ROW(struct server_spec, admin_password, FIELD_STRING),
     ROW(struct server_spec, security_groups, FIELD_STRING),
+    ROW(struct server_spec, public_ipv4, FIELD_STRING),
     ROW(struct server_spec, encrypted_password, FIELD_STRING),
     LIST(struct server_spec, nics, SERVER_NIC_SCHEMA),
     LIST(struct server_spec, disks, SERVER_DISK_SCHEMA),

@@ -213,6 +213,7 @@ struct server_spec {
     VEC_OF(struct server_file) personality;
     const char *admin_password;         /* SECRET */
     const char *security_groups;        /* names, comma separated, for the EC2 tree */
+    const char *public_ipv4;            /* a floating address, for the EC2 tree, or null */
     const char *encrypted_password;     /* for the metadata service's password page (base64), or null */
 
     VEC_OF(struct server_nic) nics;

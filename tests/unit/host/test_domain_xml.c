@@ -2,75 +2,42 @@
  * a diff in review. GOLDEN_UPDATE=1 in the environment writes the files anew. */
 #include "host/hypervisor/libvirt_driver.h"
 
-#include <libxml/parser.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <sys/stat.h>
-#include <cmocka.h>
+#include "golden.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-
-static char *slurp(const char *path)
-{
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return NULL;
-    char *text = calloc(1, 1 << 20);
-    size_t n = fread(text, 1, (1 << 20) - 1, f);
-    text[n] = '\0';
-    fclose(f);
-    return text;
-}
-
-static void assert_golden(const char *name, const char *text)
-{
-    char path[512];
-    snprintf(path, sizeof(path), GOLDEN_DIR "/%s", name);
-    if (getenv("GOLDEN_UPDATE")) {
-        FILE *f = fopen(path, "we");
-        assert_non_null(f);
-        fputs(text, f);
-        fputc('\n', f);
-        fclose(f);
-    }
-    _cleanup_(freep) char *want = slurp(path);
-    assert_non_null(want);
-    size_t n = strlen(want);
-    if (n && want[n - 1] == '\n')
-        want[n - 1] = '\0';
-    assert_string_equal(text, want);
-}
+#include <libxml/parser.h>
+#include <sys/stat.h>
 
 static const struct domain_host TCG = {
-    .host_name = "host1", .name_prefix = "yun-", .run_dir = "/run/yunduo/serial",
-    .log_dir = "/var/lib/yunduo/console", .console_host = "127.0.0.1", .arch = "x86_64", .tcg_cache_mb = 32,
-    .machine = "pc", .cpu_mode = "host-model",
+    .host_name = "host1",
+    .name_prefix = "yun-",
+    .run_dir = "/run/yunduo/serial",
+    .log_dir = "/var/lib/yunduo/console",
+    .console_host = "127.0.0.1",
+    .arch = "x86_64",
+    .tcg_cache_mb = 32,
+    .machine = "pc",
+    .cpu_mode = "host-model",
 };
 
 static const struct domain_host KVM = {
-    .host_name = "host1", .name_prefix = "yun-", .run_dir = "/run/yunduo/serial",
-    .log_dir = "/var/lib/yunduo/console", .console_host = "127.0.0.1", .arch = "x86_64", .tcg_cache_mb = 32,
-    .machine = "pc", .cpu_mode = "host-model", .kvm = true, .uefi = true, .secure_boot = true, .tpm = true,
-    .spice = true, .virtio_vga = true, .emulator = "/usr/bin/qemu-system-x86_64",
+    .host_name = "host1",
+    .name_prefix = "yun-",
+    .run_dir = "/run/yunduo/serial",
+    .log_dir = "/var/lib/yunduo/console",
+    .console_host = "127.0.0.1",
+    .arch = "x86_64",
+    .tcg_cache_mb = 32,
+    .machine = "pc",
+    .cpu_mode = "host-model",
+    .kvm = true,
+    .uefi = true,
+    .secure_boot = true,
+    .tpm = true,
+    .spice = true,
+    .virtio_vga = true,
+    .emulator = "/usr/bin/qemu-system-x86_64",
 };
-
-static struct server_spec *spec_load(const char *name, struct arena *a)
-{
-    char path[512], error[256];
-    snprintf(path, sizeof(path), GOLDEN_DIR "/%s.json", name);
-    _cleanup_(freep) char *text = slurp(path);
-    assert_non_null(text);
-    json_t *j = json_parse(text, strlen(text), error, sizeof(error));
-    if (!j)
-        fail_msg("%s: %s", name, error);
-    struct server_spec *s = ARENA_NEW(a, struct server_spec);
-    struct decode_error e;
-    assert_int_equal(schema_decode(&SERVER_SPEC_SCHEMA, j, DECODE_STORED, 0, a, s, NULL, &e), 0);
-    json_decref(j);
-    return s;
-}
 
 static void golden(const char *name, const struct domain_host *h)
 {
@@ -110,7 +77,9 @@ static void hostile(void **state _unused_)
 
 static void refused(void **state _unused_)
 {
-    static const struct { const char *key, *value, *type; } ROWS[] = {
+    static const struct {
+        const char *key, *value, *type;
+    } ROWS[] = {
         { "os:secure_boot", "required", "UEFINotSupported" },
         { "hw:tpm_version", "2.0", "TPMNotSupported" },
         { "hw:cpu_sockets", "3", "ImageVCPUTopologyRangeExceeded" },
@@ -150,8 +119,8 @@ static void device_names(void **state _unused_)
     struct disk_names names = { 0 };
     assert_string_equal(disk_name_choose(&names, "/dev/vdb", "virtio", a), "vdb");
     assert_string_equal(disk_name_choose(&names, NULL, "virtio", a), "vda");
-    assert_string_equal(disk_name_choose(&names, "vdb", "virtio", a), "vdc");     /* taken */
-    assert_string_equal(disk_name_choose(&names, "vdd", "scsi", a), "sdd");       /* letter kept */
+    assert_string_equal(disk_name_choose(&names, "vdb", "virtio", a), "vdc"); /* taken */
+    assert_string_equal(disk_name_choose(&names, "vdd", "scsi", a), "sdd");   /* letter kept */
     assert_string_equal(disk_name_choose(&names, "xvde", "virtio", a), "vde");
     for (int i = 0; i < 22; i++)
         assert_non_null(disk_name_choose(&names, NULL, "virtio", a));
@@ -234,7 +203,7 @@ static void kvm_needs_more_than_a_device(void **state _unused_)
     assert_string_equal(cpu.model, "Some CPU @ 2GHz");
     assert_int_equal(cpu.flags.n, 4);
     assert_non_null(kvm_missing(&cpu, "/nonexistent/kvm"));
-    assert_non_null(kvm_missing(&cpu, "/dev/null"));        /* opens, but is no KVM */
+    assert_non_null(kvm_missing(&cpu, "/dev/null")); /* opens, but is no KVM */
     cpu.flags.n = 2;
     assert_string_equal(kvm_missing(&cpu, "/dev/kvm"), "the CPU shows neither vmx nor svm");
 }
@@ -287,11 +256,19 @@ static void capabilities(void **state _unused_)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(minimal), cmocka_unit_test(everything), cmocka_unit_test(volumes),
-        cmocka_unit_test(hostile), cmocka_unit_test(refused), cmocka_unit_test(acceleration),
-        cmocka_unit_test(device_names), cmocka_unit_test(hotplug), cmocka_unit_test(fingerprint),
-        cmocka_unit_test(wire), cmocka_unit_test(kvm_needs_more_than_a_device),
-        cmocka_unit_test(console_log_is_bounded), cmocka_unit_test(capabilities),
+        cmocka_unit_test(minimal),
+        cmocka_unit_test(everything),
+        cmocka_unit_test(volumes),
+        cmocka_unit_test(hostile),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(acceleration),
+        cmocka_unit_test(device_names),
+        cmocka_unit_test(hotplug),
+        cmocka_unit_test(fingerprint),
+        cmocka_unit_test(wire),
+        cmocka_unit_test(kvm_needs_more_than_a_device),
+        cmocka_unit_test(console_log_is_bounded),
+        cmocka_unit_test(capabilities),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
