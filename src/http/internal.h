@@ -31,8 +31,21 @@ struct http_job {
     void (*run)(struct http_job *job);
 };
 
+/* What the client is expected to do; see sweep.c. */
+enum http_phase {
+    PHASE_HEAD,         /* to send a request, or to be idle */
+    PHASE_BODY,         /* to send a body */
+    PHASE_OURS,         /* to wait, or to read: libmicrohttpd looks after that */
+};
+
 /* The peer of a connection, across its requests. */
 struct http_peer {
+    struct http_peer *next, **at;   /* in the server's list */
+    int fd;
+    _Atomic enum http_phase phase;
+    _Atomic int64_t since;          /* the phase's begin, real monotonic time */
+    _Atomic uint64_t bytes;         /* of a body, since then */
+    uint64_t swept;                 /* what 'bytes' was at the last sweep */
     char address[64];
     bool local, tls, tls_checked;
     char tls_name[256];
@@ -100,10 +113,15 @@ struct http_server {
     pthread_t *workers;
     bool ending;
 
-    pthread_cond_t park_changed;
+    pthread_cond_t park_changed;            /* of park.c's lock, as the next four */
     struct http_parked *parked;
     pthread_t timer;
     bool timer_runs, timer_ends;
+
+    usec_t timeout;
+    pthread_mutex_t peers_lock;
+    struct http_peer *peers;
+    _Atomic int n_peers;
 
     pthread_mutex_t idle_lock;              /* for http_server_stop() to wait on */
     pthread_cond_t idle;
@@ -169,6 +187,19 @@ void http_park_arm(struct http_connection *c);
 void http_park_drop(struct http_connection *c);
 void http_park_stop(struct http_server *s);
 void http_park_end(struct http_server *s);
+
+/* Something for the timer's thread to look at: starts it, or wakes it. */
+int http_timer_poke(struct http_server *s);
+
+/* ---- sweep.c ---- */
+void http_peer_add(struct http_server *s, struct http_peer *peer);
+void http_peer_remove(struct http_server *s, struct http_peer *peer);
+/* The client's turn to do something else. */
+void http_peer_phase(struct http_peer *peer, enum http_phase phase);
+/* Cuts who is too slow. Once a second while there are connections. */
+void http_sweep(struct http_server *s);
+/* Whether the client has closed its end. */
+bool http_peer_gone(const struct http_peer *peer);
 
 /* ---- upgrade.c ---- */
 void http_upgrade_give_up(struct http_upgraded *u);

@@ -2,7 +2,8 @@
  * Parking: requests that wait for something without a thread.
  *
  * libmicrohttpd forgets its time-outs for suspended connections, so one thread of ours keeps
- * them; it starts with the first parked request. Whatever comes first (a wake, the time, the
+ * them, and sweeps; it sleeps while there is no connection. A client that has closed its end
+ * is taken for a time that is up. Whatever comes first (a wake, the time, the
  * server's stop) fires the parked one exactly once; its function then runs on a worker.
  *
  * A wake may come before handle() has returned. It is noted then and takes effect when the
@@ -62,22 +63,35 @@ static void fire(struct http_parked *p, enum http_wake_reason why)
     }
 }
 
+/* Seconds between looks at connections and at the clients of parked requests. */
+#define SWEEP_EVERY 1
+
 static void *timer_main(void *arg)
 {
     struct http_server *s = arg;
+    struct timespec sweep = { 0 };
     pthread_mutex_lock(&park_lock);
     while (!s->timer_ends) {
-        struct timespec now, first = { 0 };
-        bool any = false;
+        struct timespec now, first;
         (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        bool any = atomic_load(&s->n_peers) > 0, sweeps = any && !earlier(&now, &sweep);
+        if (sweeps) {
+            sweep = now;
+            sweep.tv_sec += SWEEP_EVERY;
+        }
+        first = sweep;
         for (struct http_parked *p = s->parked, *next; p; p = next) {
             next = p->next;
-            if (!earlier(&now, &p->deadline)) {
+            if (!earlier(&now, &p->deadline) || (sweeps && p->armed && http_peer_gone(p->c->peer)))
                 fire(p, HTTP_TIMED_OUT);
-            } else if (!any || earlier(&p->deadline, &first)) {
+            else if (earlier(&p->deadline, &first))
                 first = p->deadline;
-                any = true;
-            }
+        }
+        if (sweeps) {
+            pthread_mutex_unlock(&park_lock);
+            http_sweep(s);
+            pthread_mutex_lock(&park_lock);
+            continue;
         }
         if (any)
             (void)pthread_cond_timedwait(&s->park_changed, &park_lock, &first);
@@ -86,6 +100,25 @@ static void *timer_main(void *arg)
     }
     pthread_mutex_unlock(&park_lock);
     return NULL;
+}
+
+/* With park_lock held. */
+static int timer_poke(struct http_server *s)
+{
+    int r = 0;
+    if (s->timer_runs)
+        pthread_cond_signal(&s->park_changed);
+    else if ((r = http_thread(&s->timer, timer_main, s)) == 0)
+        s->timer_runs = true;
+    return r;
+}
+
+int http_timer_poke(struct http_server *s)
+{
+    pthread_mutex_lock(&park_lock);
+    int r = timer_poke(s);
+    pthread_mutex_unlock(&park_lock);
+    return r;
 }
 
 struct http_parked *http_park(struct http_request *rq, usec_t timeout,
@@ -118,9 +151,7 @@ struct http_parked *http_park(struct http_request *rq, usec_t timeout,
     }
 
     pthread_mutex_lock(&park_lock);
-    if (!s->timer_runs && http_thread(&s->timer, timer_main, s) == 0)
-        s->timer_runs = true;
-    bool timer_runs = s->timer_runs;
+    bool timer_runs = timer_poke(s) == 0;
     if (timer_runs) {
         p->next = s->parked;
         p->at = &s->parked;
@@ -129,8 +160,6 @@ struct http_parked *http_park(struct http_request *rq, usec_t timeout,
         s->parked = p;
         if (s->stopping)
             fire(p, HTTP_STOPPING);
-        else
-            pthread_cond_signal(&s->park_changed);
     }
     pthread_mutex_unlock(&park_lock);
     if (!timer_runs) {

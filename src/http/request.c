@@ -35,6 +35,7 @@ bool http_suspend(struct http_connection *c)
         http_note_progress(s);
         return false;
     }
+    http_peer_phase(c->peer, PHASE_OURS);
     MHD_suspend_connection(c->mhd);
     return true;
 }
@@ -58,11 +59,16 @@ void *http_on_target(void *cls, const char *target, struct MHD_Connection *mhd)
     c->mhd = mhd;
     c->rq.begun = clock_mono();
     c->target = arena_strdup(c->rq.arena, target);
+    c->rq.raw_path = c->target;     /* for the log, should the head be refused before we see it */
     char uuid[UUID_TEXT_SIZE];
     memcpy(c->rq.id, "req-", 4);
     memcpy(c->rq.id + 4, uuid_text(uuid), UUID_TEXT_SIZE);
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     c->peer = info ? info->socket_context : NULL;
+    if (!c->peer) {
+        http_finish(c);
+        return NULL;
+    }
     return c;
 }
 
@@ -113,6 +119,7 @@ void http_on_completed(void *cls, struct MHD_Connection *mhd, void **ctx, enum M
     if (why != MHD_REQUEST_TERMINATED_COMPLETED_OK)
         counter_inc(&given_up);
     c->mhd = NULL;
+    http_peer_phase(c->peer, PHASE_HEAD);
     if (c->push && c->step == STEP_BODY)
         http_push_lost(c);
     else
@@ -125,6 +132,7 @@ static enum MHD_Result queue(struct http_connection *c)
     if (!c->response)
         return MHD_NO;
     c->step = STEP_SENT;
+    http_peer_phase(c->peer, PHASE_OURS);
     enum MHD_Result r = MHD_queue_response(c->mhd, (unsigned)c->status, c->response);
     MHD_destroy_response(TAKE_PTR(c->response));
     return r;
@@ -204,6 +212,7 @@ static enum MHD_Result answered_early(struct http_connection *c)
     int64_t length = c->rq.content_length;
     bool waits = http_header(&c->rq, "Expect") != NULL;
     c->step = STEP_DRAIN;
+    http_peer_phase(c->peer, PHASE_BODY);
     if (c->close || (length != 0 && waits) || length > (int64_t)DRAIN_MAX)
         return queue(c);
     return MHD_YES;
@@ -258,6 +267,8 @@ static enum MHD_Result head_seen(struct http_connection *c, const char *method, 
         c->body.max = MAX(rq->body_limit, (size_t)1);
     }
     c->step = STEP_BODY;
+    if (rq->content_length != 0)
+        http_peer_phase(c->peer, PHASE_BODY);
     return MHD_YES;
 }
 
@@ -265,6 +276,10 @@ static enum MHD_Result body_piece(struct http_connection *c, const char *data, s
 {
     struct http_request *rq = &c->rq;
     if (rq->sink) {
+        /* It may just have been resumed; the client's turn begins then. */
+        if (c->peer->phase != PHASE_BODY)
+            http_peer_phase(c->peer, PHASE_BODY);
+        atomic_fetch_add_explicit(&c->peer->bytes, *size, memory_order_relaxed);
         ssize_t taken = http_push_data(c, data, *size);
         if (taken < 0)
             return MHD_NO;
@@ -274,6 +289,7 @@ static enum MHD_Result body_piece(struct http_connection *c, const char *data, s
     }
     if (c->body_seen == 0 && rq->content_length > 0 && rq->content_length <= BODY_AT_ONCE)
         (void)buf_reserve(&c->body, (size_t)rq->content_length);
+    atomic_fetch_add_explicit(&c->peer->bytes, *size, memory_order_relaxed);
     buf_add(&c->body, data, *size);
     c->body_seen += *size;
     *size = 0;
@@ -309,6 +325,7 @@ enum MHD_Result http_on_access(void *cls, struct MHD_Connection *mhd, const char
         if (*size == 0)
             return queue(c);
         c->body_seen += *size;
+        atomic_fetch_add_explicit(&c->peer->bytes, *size, memory_order_relaxed);
         *size = 0;
         return c->body_seen <= DRAIN_MAX ? MHD_YES : MHD_NO;
     case STEP_WAIT:

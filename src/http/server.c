@@ -103,8 +103,11 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_c
 {
     struct http_listener *l = cls;
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        struct http_peer *gone = TAKE_PTR(*socket_context);
         counter_add(&connections, -1);
-        free(TAKE_PTR(*socket_context));
+        if (gone)
+            http_peer_remove(l->server, gone);
+        free(gone);
         return;
     }
     counter_add(&connections, 1);
@@ -124,6 +127,9 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_c
                         peer->address, sizeof(peer->address));
     else
         (void)snprintf(peer->address, sizeof(peer->address), "%s", l->local ? "unix" : "unknown");
+    info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    peer->fd = info ? info->connect_fd : -1;
+    http_peer_add(l->server, peer);
 }
 
 static void on_log(void *cls, const char *format, va_list ap) _printf_(2, 0);
@@ -278,6 +284,7 @@ static void server_free(struct http_server *s)
     }
     (void)pthread_mutex_destroy(&s->spare_lock);
     (void)pthread_mutex_destroy(&s->lock);
+    (void)pthread_mutex_destroy(&s->peers_lock);
     (void)pthread_mutex_destroy(&s->idle_lock);
     (void)pthread_cond_destroy(&s->work);
     (void)pthread_cond_destroy(&s->idle);
@@ -307,6 +314,7 @@ int http_server_start(const struct http_options *o, struct http_server **ret, st
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     (void)pthread_mutex_init(&s->spare_lock, NULL);
     (void)pthread_mutex_init(&s->lock, NULL);
+    (void)pthread_mutex_init(&s->peers_lock, NULL);
     (void)pthread_mutex_init(&s->idle_lock, NULL);
     (void)pthread_cond_init(&s->work, NULL);
     (void)pthread_cond_init(&s->idle, &monotonic);
@@ -329,6 +337,7 @@ int http_server_start(const struct http_options *o, struct http_server **ret, st
     unsigned cores = (unsigned)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);
     unsigned connections_max = o->connections_max ? o->connections_max : 8192;
     usec_t timeout = o->timeout ? o->timeout : MINUTES(1);
+    s->timeout = timeout;
     int fd = -1;
     if (o->listen) {
         struct http_listener *l = &s->listeners[0];

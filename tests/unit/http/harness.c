@@ -178,6 +178,7 @@ static void app_handle(struct http_request *rq, void *app)
         if (STREQ(rq->path, "/park/early"))
             http_wake(p);
         pthread_mutex_lock(&h->lock);
+        http_parked_unref(h->parked);
         h->parked = p;
         pthread_cond_broadcast(&h->changed);
         pthread_mutex_unlock(&h->lock);
@@ -378,7 +379,8 @@ void answer_done(struct answer *a)
 bool at_end(int fd)
 {
     char c;
-    return recv(fd, &c, 1, 0) <= 0 && errno != EAGAIN;
+    ssize_t n = recv(fd, &c, 1, 0);
+    return n == 0 || (n < 0 && errno != EAGAIN);
 }
 
 int one_shot(const struct harness *h, const char *request, struct answer *ret)
