@@ -9,7 +9,9 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <ftw.h>
+#include <netinet/in.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 static int authenticate(struct api *api, struct arena *a, const char *token, struct auth *ret, struct fault *fault)
@@ -29,6 +31,19 @@ static int authenticate(struct api *api, struct arena *a, const char *token, str
 static const struct service *const SERVICES[] = { &IMAGE_SERVICE, &IMAGE_AGENT_SERVICE, NULL };
 extern const struct kind QUOTA_KIND;
 
+/* A port that was free a moment ago. */
+static unsigned free_port(void)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t n = sizeof(a);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, n), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
+    (void)close(fd);
+    return ntohs(a.sin_port);
+}
+
 struct world *world_new(const char *name, void (*configure)(struct world *w))
 {
     struct world *w = calloc(1, sizeof(*w));
@@ -38,6 +53,7 @@ struct world *world_new(const char *name, void (*configure)(struct world *w))
     snprintf(w->folder, sizeof(w->folder), "%s", files_path(name));
     setenv("YUNDUO_RELAXED", "1", 1);
     assert_int_equal(schema_defaults(&CLOUD_CONFIG_SCHEMA, w->arena, &w->config), 0);
+    w->port = free_port();
     if (configure)
         configure(w);
     const struct kind *kinds[16] = { &QUOTA_KIND };
@@ -53,7 +69,9 @@ struct world *world_new(const char *name, void (*configure)(struct world *w))
         fail_msg("api: %s", f.message);
     api_set_authenticator(w->api, authenticate);
     assert_int_equal(api_start(w->api), 0);
-    struct http_options ho = { .listen = "127.0.0.1:0", .threads = 1, .workers = 4, .app = api_http_app(w->api) };
+    (void)mkdir(w->folder, 0755);
+    struct http_options ho = { .listen = arena_printf(w->arena, "127.0.0.1:%u", w->port),
+                               .unix_path = arena_printf(w->arena, "%s/sock", w->folder), .threads = 1, .workers = 4, .app = api_http_app(w->api) };
     if (http_server_start(&ho, &w->server, &f) != 0)
         fail_msg("server: %s", f.message);
     struct http_client_options co = { .timeout = SECONDS(20) };

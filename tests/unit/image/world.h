@@ -13,6 +13,7 @@ struct world {
     struct http_server *server;
     struct http_client *client;
     char folder[128];
+    unsigned port;                  /* chosen before the configuration is read */
     struct buf body;                /* of the last answer */
     struct http_reply reply;
     json_t *json;                   /* likewise, when it is JSON */
