@@ -2,7 +2,9 @@
 # shellcheck shell=bash disable=SC2034
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-run=$top/demo/run
+# YUN_DEMO_DIR puts state and credentials elsewhere, for tests
+demo_dir=${YUN_DEMO_DIR:-$top/demo}
+run=$demo_dir/run
 bin=${YUN_BIN:-$top/build/src/cmd}
 listen=${YUN_LISTEN:-127.0.0.1:8700}
 image=$top/build-guest/tinycloud.qcow2

@@ -11,7 +11,7 @@ whole program first moves into mount, network, UTS and PID namespaces of its own
 mounts, guests and daemons can't outlive it, whatever kills it, and two such clouds on a machine
 don't see each other. Floating addresses are reachable inside: the host has an address in their network.
 
-As a program it wraps another:   cloud.py [--real] [--hosts N] [--build DIR] COMMAND...
+As a program it wraps another:   cloud.py [--real|--namespaces] [--hosts N] [--build DIR] COMMAND...
 runs COMMAND with OS_* (for the openstack client), YUN_URL, YUN_DIR and YUN_PID in its environment.
 """
 import argparse
@@ -374,13 +374,16 @@ class Cloud:
 def main():
     ap = argparse.ArgumentParser(description="runs a command beside a throwaway cloud")
     ap.add_argument("--real", action="store_true", help="real guests: needs root")
+    ap.add_argument("--namespaces", action="store_true", help="no cloud, only the namespaces of one: needs root")
     ap.add_argument("--hosts", type=int, default=1)
     ap.add_argument("--build")
     ap.add_argument("command", nargs=argparse.REMAINDER)
     a = ap.parse_args()
-    if a.real:
+    if a.real or a.namespaces:
         isolate()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if a.namespaces:
+        return subprocess.run(a.command).returncode
     with Cloud(a.build, a.real, a.hosts) as cloud:
         return subprocess.run(a.command, env=dict(os.environ, **cloud.environment())).returncode
 
