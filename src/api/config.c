@@ -5,6 +5,7 @@
     { name, type, offsetof(struct cloud_config, member), .otherwise = value, .doc = text, ##__VA_ARGS__ }
 
 static const char *const CONVERT_TO[] = { "qcow2", "raw", NULL };
+static const char *const LIMIT_MODELS[] = { "flat", "strict_two_level", NULL };
 static const char *const LOG_FORMATS[] = { "auto", "text", "json", NULL };
 
 static const struct field ROWS[] = {
@@ -39,7 +40,7 @@ static const struct field ROWS[] = {
          .max = 31536000),
     KNOB("password_expires_days", FIELD_INT, password_expires_days, "0", "Age at which a password expires; 0: never.",
          .max = 36500),
-    KNOB("password_history", FIELD_INT, password_history, "0", "How many earlier passwords may not come again.",
+    KNOB("password_history", FIELD_INT, password_history, "0", "How many of a user's last passwords, a new one included, must differ; 0: need not.",
          .max = 100),
     KNOB("password_min_age_days", FIELD_INT, password_min_age_days, "0",
          "Days before a user may change a password again.", .max = 3650),
@@ -47,6 +48,14 @@ static const struct field ROWS[] = {
     KNOB("password_regex_description", FIELD_STRING, password_regex_description, NULL, "What that asks for, for people."),
     KNOB("change_password_first", FIELD_BOOL, change_password_first, "false",
          "Whether a password that an administrator set must be changed before it can be used."),
+    KNOB("user_inactive_days", FIELD_INT, user_inactive_days, "0",
+         "Days without a login after which an account is as if disabled; 0: never.", .max = 36500),
+    KNOB("key_rotation_days", FIELD_INT, key_rotation_days, "30", "Age at which the key of tokens is replaced.", .min = 1,
+         .max = 3650),
+    KNOB("keys_kept", FIELD_INT, keys_kept, "3", "Older keys that still open tokens.", .min = 1, .max = 15),
+    KNOB("project_depth_max", FIELD_INT, project_depth_max, "5", "Most projects above one another.", .min = 1, .max = 32),
+    KNOB("limit_model", FIELD_STRING, limit_model, "flat", "How the unified limits of a tree of projects relate.",
+         .values = LIMIT_MODELS),
 
     KNOB("image_size_max", FIELD_INT, image_size_max, "1099511627776", "Most bytes of one image.", .min = 1,
          .max = INT64_MAX),

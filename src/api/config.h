@@ -23,6 +23,10 @@ struct cloud_config {
     int64_t password_expires_days, password_history, password_min_age_days;
     const char *password_regex, *password_regex_description;
     bool change_password_first;
+    int64_t user_inactive_days;
+    int64_t key_rotation_days, keys_kept;
+    int64_t project_depth_max;
+    const char *limit_model;            /* "flat", "strict_two_level" */
 
     /* image */
     int64_t image_size_max, image_total_max, image_staging_max, image_count_max, image_uploading_max;
