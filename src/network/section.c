@@ -407,11 +407,34 @@ static int network_desired(struct api *api, struct txn *t, const char *host, str
 
 /* ---- what a host tells ---- */
 
+#define SEEN_EVERY SECONDS(30)
+
 struct observation {
     const char *host;
     struct net_observed seen;
-    bool changes;
 };
+
+/* Also the first word of a new host. */
+static int note_host(struct txn *t, const struct observation *o)
+{
+    struct net_host *h;
+    usec_t now = clock_wall();
+    int r = txn_get(t, &NET_HOST_KIND, o->host, &h);
+    if (r < 0)
+        return r;
+    if (!h) {
+        struct arena *a = txn_arena(t);
+        h = ARENA_NEW(a, struct net_host);
+        if (!h || schema_defaults(NET_HOST_KIND.schema, a, h) < 0)
+            return -ENOMEM;
+        h->head.id = o->host;
+        h->agent_id = uuid_new(a);
+        h->created_at = now;
+        h->admin_state_up = true;
+    }
+    h->seen_at = now;
+    return txn_put(t, &NET_HOST_KIND, h);
+}
 
 static int note_ports(struct txn *t, const struct observation *o)
 {
@@ -478,7 +501,9 @@ static int note_services(struct txn *t, const struct observation *o)
 static int write_observed(struct txn *t, void *arg)
 {
     const struct observation *o = arg;
-    int r = note_ports(t, o);
+    int r = note_host(t, o);
+    if (r == 0)
+        r = note_ports(t, o);
     return r ? r : note_services(t, o);
 }
 
@@ -489,7 +514,9 @@ static int worth_writing(struct api *api, struct arena *a, struct observation *o
     int r = store_read(api_store(api), a, &t);
     if (r < 0)
         return r;
-    *ret = o->seen.routers.n + o->seen.networks.n > 0;
+    struct net_host *h;
+    r = txn_get(t, &NET_HOST_KIND, o->host, &h);
+    *ret = !h || clock_wall() - h->seen_at > SEEN_EVERY || o->seen.routers.n + o->seen.networks.n > 0;
     for (size_t i = 0; r == 0 && !*ret && i < o->seen.ports.n; i++) {
         struct port *p;
         r = txn_get(t, &PORT_KIND, o->seen.ports.v[i].id, &p);
