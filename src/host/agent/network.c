@@ -13,6 +13,7 @@
 LOG_MODULE("agent.network");
 
 #define INTERVAL SECONDS(5)
+#define REPORT_AGAIN SECONDS(30)        /* also without news: it is this host's sign of life */
 
 struct network_part {
     struct agent *agent;
@@ -24,6 +25,7 @@ struct network_part {
     struct arena *arena;            /* of 'observed' */
     struct net_observed observed;
     char *last_report;
+    usec_t reported_at;
 };
 
 static void report(struct network_part *p, const struct net_observed *o)
@@ -34,8 +36,10 @@ static void report(struct network_part *p, const struct net_observed *o)
     struct net_observed plain = *o;
     plain.changes = 0;              /* how much was done is no state: equal reports are not sent again */
     schema_encode(&NET_OBSERVED_SCHEMA, &plain, &opt, &out);
-    if (buf_error(&b) || (p->last_report && STREQ(p->last_report, buf_text(&b))))
+    bool news = !p->last_report || !STREQ(p->last_report, buf_text(&b));
+    if (buf_error(&b) || (!news && clock_mono() - p->reported_at < REPORT_AGAIN))
         return;
+    p->reported_at = clock_mono();
     agent_report_whole(p->agent, "network", buf_text(&b));
     free(p->last_report);
     p->last_report = buf_take(&b);
