@@ -581,10 +581,16 @@ static int sim_diagnostics(struct hypervisor *hv, const char *id, struct arena *
 
 int simulated_guest_stops(struct hypervisor *hv, const char *id, bool crash)
 {
-    struct fault f;
-    int r = move(sim_of(hv), id, STATE(DOMAIN_RUNNING), crash ? DOMAIN_CRASHED : DOMAIN_SHUTOFF,
-                 DOMAIN_EVENT_STOPPED, &f);
-    return r > 0 ? -EINVAL : r;
+    struct simulated *s = sim_of(hv);
+    pthread_mutex_lock(&s->lock);
+    struct sim_domain *m = find(s, id);
+    int r = !m ? -ENOENT : m->state != DOMAIN_RUNNING ? -EINVAL : 0;
+    if (r == 0)
+        m->state = crash ? DOMAIN_CRASHED : DOMAIN_SHUTOFF;
+    pthread_mutex_unlock(&s->lock);
+    if (r == 0)
+        tell(s, id, DOMAIN_EVENT_STOPPED);
+    return r;
 }
 
 int simulated_guest_prints(struct hypervisor *hv, const char *id, const char *text)
