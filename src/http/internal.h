@@ -109,7 +109,8 @@ struct http_server {
     pthread_mutex_t lock;                   /* jobs, workers */
     pthread_cond_t work;
     struct http_job *jobs_head, **jobs_tail;
-    unsigned n_workers, n_idle, n_waking;
+    unsigned n_workers, n_idle;
+    bool waking;                            /* a worker is on its way */
     pthread_t *workers;
     bool ending;
 

@@ -41,10 +41,14 @@ static void *upgraded_main(void *arg)
     u->run(u->fd, u->extra, u->extra_size, u->arg);
     counter_add(&upgraded_count, -1);
     pthread_mutex_lock(&s->idle_lock);
+    u->fd = -1;                     /* http_upgraded_cut() must not take its successor for it */
+    pthread_mutex_unlock(&s->idle_lock);
+    /* Without the lock, which is taken below libmicrohttpd's own elsewhere. */
+    (void)MHD_upgrade_action(u->handle, MHD_UPGRADE_ACTION_CLOSE);
+    pthread_mutex_lock(&s->idle_lock);
     *u->at = u->next;
     if (u->next)
         u->next->at = u->at;
-    (void)MHD_upgrade_action(u->handle, MHD_UPGRADE_ACTION_CLOSE);
     pthread_cond_broadcast(&s->idle);
     pthread_mutex_unlock(&s->idle_lock);
     free(u->extra);
@@ -119,7 +123,8 @@ void http_upgraded_cut(struct http_server *s)
 {
     pthread_mutex_lock(&s->idle_lock);
     for (struct http_upgraded *u = s->upgraded; u; u = u->next)
-        (void)shutdown(u->fd, SHUT_RDWR);
+        if (u->fd >= 0)
+            (void)shutdown(u->fd, SHUT_RDWR);
     while (s->upgraded)
         (void)pthread_cond_wait(&s->idle, &s->idle_lock);
     pthread_mutex_unlock(&s->idle_lock);

@@ -29,17 +29,34 @@ int http_thread(pthread_t *ret, void *(*run)(void *arg), void *arg)
     return -r;
 }
 
+static void *worker_main(void *arg);
+
+/* With the lock held and jobs waiting: at most one worker is on its way at a time; it fetches
+ * the next one when it has its job and others are left. So a burst of short jobs wakes few. */
+static void wake_one(struct http_server *s)
+{
+    if (s->waking || !s->jobs_head)
+        return;
+    if (s->n_idle) {
+        s->waking = true;
+        pthread_cond_signal(&s->work);
+    } else if (s->n_workers < s->workers_max && http_thread(&s->workers[s->n_workers], worker_main, s) == 0) {
+        s->waking = true;
+        s->n_workers++;
+    }
+}
+
 static void *worker_main(void *arg)
 {
     struct http_server *s = arg;
     pthread_mutex_lock(&s->lock);
+    s->waking = false;
     for (;;) {
         while (!s->jobs_head && !s->ending) {
             s->n_idle++;
             pthread_cond_wait(&s->work, &s->lock);
             s->n_idle--;
-            if (s->n_waking)
-                s->n_waking--;
+            s->waking = false;
         }
         struct http_job *job = s->jobs_head;
         if (!job)
@@ -47,6 +64,7 @@ static void *worker_main(void *arg)
         s->jobs_head = job->next;
         if (!s->jobs_head)
             s->jobs_tail = &s->jobs_head;
+        wake_one(s);
         pthread_mutex_unlock(&s->lock);
         job->run(job);
         pthread_mutex_lock(&s->lock);
@@ -61,13 +79,7 @@ void http_submit(struct http_server *s, struct http_job *job)
     pthread_mutex_lock(&s->lock);
     *s->jobs_tail = job;
     s->jobs_tail = &job->next;
-    if (s->n_idle > s->n_waking) {
-        s->n_waking++;
-        pthread_cond_signal(&s->work);
-    } else if (s->n_workers < s->workers_max &&
-               http_thread(&s->workers[s->n_workers], worker_main, s) == 0) {
-        s->n_workers++;
-    }
+    wake_one(s);
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -78,9 +90,11 @@ int http_workers_start(struct http_server *s)
     if (!s->workers)
         return -ENOMEM;
     /* One is there from the start, so that a job is never left lying. */
+    pthread_mutex_lock(&s->lock);
     int r = http_thread(&s->workers[0], worker_main, s);
     if (r == 0)
         s->n_workers = 1;
+    pthread_mutex_unlock(&s->lock);
     return r;
 }
 
