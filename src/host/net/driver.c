@@ -3,7 +3,7 @@
 
 const struct net_driver_class *net_driver_class_find(const char *name)
 {
-    static const struct net_driver_class *const ALL[] = { &NET_SIMULATED };
+    static const struct net_driver_class *const ALL[] = { &NET_LINUX, &NET_SIMULATED };
     for (size_t i = 0; i < ARRAY_SIZE(ALL); i++)
         if (str_eq(ALL[i]->name, name))
             return ALL[i];
