@@ -45,14 +45,6 @@ int image_name_writable(struct call *c, const char *name)
     return 0;
 }
 
-static bool one_of(const char *const *list, const char *s)
-{
-    for (; *list; list++)
-        if (STREQ(*list, s))
-            return true;
-    return false;
-}
-
 int image_apply(struct call *c, struct image *i, json_t *base)
 {
     struct decode_error e;
@@ -61,12 +53,6 @@ int image_apply(struct call *c, struct image *i, json_t *base)
     if (r == FAULT)
         return call_fault(c, 400, "BadRequest", "Provided object does not match schema 'image': %s", e.message);
     return r;
-}
-
-static bool is_amazon(const char *format)
-{
-    static const char *const AMAZON[] = { "ami", "ari", "aki", NULL };
-    return format && one_of(AMAZON, format);
 }
 
 int image_check(struct call *c, const struct image *i, const struct image *before)
@@ -86,10 +72,6 @@ int image_check(struct call *c, const struct image *i, const struct image *befor
     if (before && formats && !STREQ(before->status, IMAGE_QUEUED) && !STREQ(before->status, IMAGE_IMPORTING))
         return call_fault(c, 403, "Forbidden", "Attribute %s can be only replaced for a queued image.",
                           str_eq(before->disk_format, i->disk_format) ? "container_format" : "disk_format");
-    if (formats && is_amazon(i->container_format) && i->disk_format && !is_amazon(i->disk_format))
-        return call_fault(c, 400, "BadRequest", "Invalid mix of disk and container formats. When setting a disk or "
-                          "container format to one of 'aki', 'ari', or 'ami', the container and disk formats must "
-                          "match.");
     if (i->properties.n > PROPERTIES_MAX)
         return call_fault(c, 413, "LimitExceeded", "The limit has been exceeded on the number of allowed image "
                           "properties. Attempted: %zu, Maximum: %d", i->properties.n, PROPERTIES_MAX);

@@ -163,8 +163,8 @@ static int open_stores(struct image_state *s, const char *data_dir)
     bool durable = !str_eq(getenv("YUNDUO_RELAXED"), "1");
     VEC_FOREACH(spec, &s->o.image_stores) {
         char *name = arena_strdup(s->arena, *spec), *colon = name ? strchr(name, ':') : NULL;
-        if (!colon || colon == name || colon[1] != '/') {
-            log_error("a row of image_stores is not name:/folder", KV("row", *spec));
+        if (!colon || colon == name || !colon[1]) {
+            log_error("a row of image_stores is not name:folder", KV("row", *spec));
             return -EINVAL;
         }
         *colon = 0;
@@ -172,7 +172,8 @@ static int open_stores(struct image_state *s, const char *data_dir)
             log_error("image_stores has too many rows or a name twice", KV("row", *spec));
             return -EINVAL;
         }
-        int r = blob_dir_new(name, colon + 1, NULL, durable, &s->stores[s->n_stores]);
+        const char *path = colon[1] == '/' ? colon + 1 : arena_printf(s->arena, "%s/%s", data_dir, colon + 1);
+        int r = path ? blob_dir_new(name, path, NULL, durable, &s->stores[s->n_stores]) : -ENOMEM;
         if (r < 0)
             return r;
         s->n_stores++;

@@ -139,7 +139,8 @@ int web_check(struct image_state *s, const char *url, struct fault *f)
 {
     struct target t;
     struct net n;
-    bool good = url && split(url, &t) == 0 && strv_has(&s->o.web_download_ports, t.port);
+    bool good = url && split(url, &t) == 0 &&
+                (s->o.web_download_private || strv_has(&s->o.web_download_ports, t.port));
     if (good && s->o.web_download_allow.n) {
         good = false;
         VEC_FOREACH(h, &s->o.web_download_allow)

@@ -71,7 +71,6 @@ static void refusals(void **state)
     static const struct { const char *body; int status; } CASES[] = {
         { "{\"container_format\":\"wrong\"}", 400 },
         { "{\"disk_format\":\"wrong\"}", 400 },
-        { "{\"container_format\":\"ami\",\"disk_format\":\"qcow2\"}", 400 },
         { "{\"visibility\":\"nobody\"}", 400 },
         { "{\"visibility\":\"public\"}", 403 },
         { "{\"owner\":\"p-bob\"}", 403 },
