@@ -54,7 +54,10 @@ void arena_free(struct arena *a)
 void arena_reset(struct arena *a)
 {
     struct block *keep = a->blocks;
-    if (keep) {
+    if (keep && keep->size > BLOCK_MAX) {
+        blocks_free(keep);              /* one large allocation is not what the next user needs */
+        a->blocks = NULL;
+    } else if (keep) {
         blocks_free(keep->next);
         keep->next = NULL;
         keep->used = 0;

@@ -102,6 +102,24 @@ static void read_some(int *fd, struct buf *into)
     }
 }
 
+/* A child that reads no further must not end us with a signal. */
+static ssize_t write_quietly(int fd, const void *data, size_t n)
+{
+    sigset_t pipe, pending, old;
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    sigpending(&pending);
+    bool before = sigismember(&pending, SIGPIPE);
+    (void)pthread_sigmask(SIG_BLOCK, &pipe, &old);
+    ssize_t w = write(fd, data, n);
+    int saved = errno;
+    if (w < 0 && saved == EPIPE && !before)
+        (void)sigtimedwait(&pipe, NULL, &(struct timespec){ 0 });
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    errno = saved;
+    return w;
+}
+
 static int pump(const struct process *p, struct pipes *in, struct pipes *out, struct pipes *err, usec_t deadline)
 {
     size_t sent = 0;
@@ -124,7 +142,7 @@ static int pump(const struct process *p, struct pipes *in, struct pipes *out, st
         if (polls[1].revents)
             read_some(&err->fd[0], p->errors);
         if (polls[2].revents) {
-            ssize_t w = write(in->fd[1], p->input + sent, p->input_size - sent);
+            ssize_t w = write_quietly(in->fd[1], p->input + sent, p->input_size - sent);
             if (w > 0)
                 sent += (size_t)w;
             if ((w < 0 && errno != EAGAIN && errno != EINTR) || sent == p->input_size)

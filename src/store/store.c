@@ -30,7 +30,7 @@ static void scratch_remove(const char *dir)
 {
     static const char *const FILES[] = { "db", "db-wal", "db-shm", "db-journal" };
     for (size_t i = 0; i < ARRAY_SIZE(FILES); i++) {
-        char path[256];
+        char path[512];
         (void)snprintf(path, sizeof(path), "%s/%s", dir, FILES[i]);
         (void)unlink(path);
     }

@@ -182,10 +182,12 @@ static void check_pages(struct world *w, struct query *q, const char *expected)
             page.limit = limit;
             page.marker = marker;
             char *got = arena_strdup(w->arena, ids_of(w, &page));
+            assert_non_null(got);
             more = str_ends(got, "+");
             if (more)
                 got[strlen(got) - 1] = 0;
             all = arena_printf(w->arena, "%s%s%s", all, *all && *got ? "," : "", got);
+            assert_non_null(all);
             const char *comma = strrchr(got, ',');
             marker = comma ? comma + 1 : got;
         }
@@ -198,10 +200,12 @@ static void check_pages(struct world *w, struct query *q, const char *expected)
             page.marker = marker;
             page.reverse = true;
             char *got = arena_strdup(w->arena, ids_of(w, &page));
+            assert_non_null(got);
             more = str_ends(got, "+");
             if (more)
                 got[strlen(got) - 1] = 0;
             all = arena_printf(w->arena, "%s%s%s", got, *all && *got ? "," : "", all);
+            assert_non_null(all);
             marker = arena_strndup(w->arena, got, strcspn(got, ","));
         }
         assert_string_equal(all, expected);
