@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 REGEX ?=
 LIST ?=
 
-.PHONY: all deps demo demo-clean check check-quick tempest bench fmt install deb docs clean help
+.PHONY: all deps demo demo-clean check check-quick tempest soak bench fmt install deb docs clean help
 
 all: deps $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -31,6 +31,9 @@ check-quick:
 
 tempest: all
 	@tests/tempest/run $(if $(REGEX),--regex '$(REGEX)') $(if $(LIST),--list '$(LIST)') $(TEMPEST_ARGS)
+
+soak: all
+	@YUN_BUILD=$(BUILD) YUN_SOAK_SECONDS=600 tests/e2e/soak
 
 bench: all
 	@tools/deps bench
@@ -62,6 +65,7 @@ help:
 	@echo 'make tempest REGEX=tempest.api.identity    Tempest against a throwaway cloud'
 	@echo 'make tempest LIST=tests/tempest/scs-0128.load-list'
 	@echo '                   TEMPEST_ARGS=--simulated takes simulated hosts in place of real guests'
+	@echo 'make soak          ten minutes of several tenants, with kills'
 	@echo 'make bench         measure, print a table with the limits, store it as JSON'
 	@echo 'make fmt           clang-format on all C'
 	@echo 'make install       install under PREFIX ($(PREFIX))'

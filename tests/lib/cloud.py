@@ -264,6 +264,11 @@ class Cloud:
             f.write("\n".join(kept + [f"{k} = {v}" for k, v in settings.items()]) + "\n")
         self.agents.append(self.spawn([self.program("yun-agent"), "--config", conf], f"agent{n + 1}.log"))
 
+    def restart_agent(self, n):
+        """After a kill, in the same place of the list."""
+        self.start_agent(n)
+        self.agents[n] = self.agents.pop()
+
     def agent_settings(self, n):
         """More settings of agent 'n'; a place for what a test changes."""
         del n
