@@ -199,6 +199,15 @@ int need_(struct call *c, const struct kind *k, const char *what, const char *id
     return r ? r : *ret ? 0 : not_found(c, what, id);
 }
 
+int refuse_restricted(struct call *c)
+{
+    const struct token_info *i = auth_info(c->auth);
+    if (!i || !i->payload.app_cred_id || i->app_cred_unrestricted)
+        return 0;
+    return forbidden(c, "Using method 'application_credential' is not allowed for managing additional application "
+                     "credentials");
+}
+
 /* ---- targets ---- */
 
 static void target_add(struct call *c, struct strmap *m, const char *key, const char *value)

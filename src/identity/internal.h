@@ -56,6 +56,8 @@ int refuse_immutable(struct call *c, const char *before, const char *after, cons
 int not_found(struct call *c, const char *what, const char *id);
 int not_found_fault(struct fault *f, const char *what, const char *id);
 int forbidden(struct call *c, const char *rule);
+/* FAULT 403 for tokens of application credentials that may not make others. */
+int refuse_restricted(struct call *c);
 int bad_request(struct call *c, const char *format, ...) _printf_(2, 3);
 int conflict(struct call *c, const char *format, ...) _printf_(2, 3);
 /* The object, or not_found(). */
@@ -182,7 +184,7 @@ int totp_check(struct txn *t, struct arena *a, const char *user_id, const char *
 
 /* Counted by the compiler, which says when a number here is wrong. */
 #define IDENTITY_N_RULES 158
-#define IDENTITY_N_ROUTES 138
+#define IDENTITY_N_ROUTES 207
 extern const struct policy_rule IDENTITY_RULES[];
 extern const struct route IDENTITY_ROUTES[];
 
@@ -200,11 +202,11 @@ int VERB(domain_config_put), VERB(domain_config_get), VERB(domain_config_patch),
     VERB(domain_config_default);
 extern const struct resource PROJECT_RESOURCE, DOMAIN_RESOURCE;
 
-int VERB(user_list), VERB(user_show), VERB(user_create), VERB(user_update), VERB(user_password), VERB(group_show), VERB(user_groups),
+int VERB(user_show), VERB(user_create), VERB(user_update), VERB(user_password), VERB(group_show), VERB(user_groups),
     VERB(group_users), VERB(member_add), VERB(member_check), VERB(member_remove);
 extern const struct resource USER_RESOURCE, GROUP_RESOURCE;
 
-int VERB(role_list), VERB(implied_list), VERB(implied_get), VERB(implied_put), VERB(implied_delete), VERB(inferences_list),
+int VERB(implied_list), VERB(implied_get), VERB(implied_put), VERB(implied_delete), VERB(inferences_list),
     VERB(grant_list), VERB(grant_check), VERB(grant_put), VERB(grant_delete), VERB(assignments_list);
 extern const struct resource ROLE_RESOURCE;
 
@@ -222,11 +224,10 @@ int VERB(app_cred_list), VERB(app_cred_show), VERB(app_cred_create), VERB(app_cr
 
 int VERB(trust_list), VERB(trust_show), VERB(trust_create), VERB(trust_delete), VERB(trust_roles), VERB(trust_role);
 
-int VERB(registered_limit_create), VERB(limit_create), VERB(limit_model), VERB(limit_list), VERB(limit_show);
+int VERB(registered_limit_create), VERB(limit_create), VERB(limit_model), VERB(limit_show);
 extern const struct resource REGISTERED_LIMIT_RESOURCE, LIMIT_RESOURCE;
 
 int VERB(policy_link_put), VERB(policy_link_check), VERB(policy_link_delete), VERB(policy_endpoints), VERB(endpoint_policy);
-int VERB(consumer_create);
 extern const struct resource POLICY_RESOURCE, CONSUMER_RESOURCE;
 
 /* ---- removal of what hangs on something ---- */

@@ -24,6 +24,16 @@
     { "PUT", V3 path "/roles/{role_id}" suffix, grant_put, .status = 204 }, \
     { "DELETE", V3 path "/roles/{role_id}" suffix, grant_delete, .status = 204 }
 
+#define DOMAIN_CONFIG(path) \
+    { "GET", V3 path, domain_config_get, RULE("get_domain_config") }, \
+    { "PATCH", V3 path, domain_config_patch, RULE("update_domain_config"), .wrap = "config" }, \
+    { "DELETE", V3 path, domain_config_delete, RULE("delete_domain_config"), 0, 204 }
+
+#define POLICY_LINK(path) \
+    { "PUT", V3 path, policy_link_put, RULE("create_policy_association"), 0, 204 }, \
+    { "GET", V3 path, policy_link_check, RULE("check_policy_association"), 0, 204 }, \
+    { "DELETE", V3 path, policy_link_delete, RULE("delete_policy_association"), 0, 204 }
+
 #define INHERITED "/inherited_to_projects"
 
 const struct route IDENTITY_ROUTES[] = {
@@ -135,5 +145,74 @@ const struct route IDENTITY_ROUTES[] = {
       RULE("list_projects_associated_with_endpoint_group") },
     { "GET", V3 "/OS-EP-FILTER/endpoint_groups/{group_id}/endpoints", filter_group_endpoints,
       RULE("list_endpoints_associated_with_endpoint_group") },
+
+    { "GET", V3 "/domains/config/default", domain_config_default, RULE("get_domain_config_default") },
+    { "GET", V3 "/domains/config/{group}/default", domain_config_default, RULE("get_domain_config_default") },
+    { "GET", V3 "/domains/config/{group}/{option}/default", domain_config_default,
+      RULE("get_domain_config_default") },
+    { "PUT", V3 "/domains/{id}/config", domain_config_put, RULE("create_domain_config"), .wrap = "config" },
+    DOMAIN_CONFIG("/domains/{id}/config"),
+    DOMAIN_CONFIG("/domains/{id}/config/{group}"),
+    DOMAIN_CONFIG("/domains/{id}/config/{group}/{option}"),
+
+    { "GET", V3 "/credentials", resource_list, NULL, .resource = &CREDENTIAL_RESOURCE },
+    { "POST", V3 "/credentials", resource_create, NULL, 0, 201, .wrap = "credential", .body = &CREDENTIAL_SCHEMA,
+      .mode = DECODE_CREATE, .resource = &CREDENTIAL_RESOURCE },
+    { "GET", V3 "/credentials/{id}", credential_show },
+    { "PATCH", V3 "/credentials/{id}", resource_update, NULL, .wrap = "credential", .body = &CREDENTIAL_SCHEMA,
+      .mode = DECODE_UPDATE, .resource = &CREDENTIAL_RESOURCE },
+    { "DELETE", V3 "/credentials/{id}", resource_delete, NULL, 0, 204, .resource = &CREDENTIAL_RESOURCE },
+    { "GET", V3 "/users/{user_id}/credentials/OS-EC2", ec2_list },
+    { "POST", V3 "/users/{user_id}/credentials/OS-EC2", ec2_create, .status = 201 },
+    { "GET", V3 "/users/{user_id}/credentials/OS-EC2/{access}", ec2_show },
+    { "DELETE", V3 "/users/{user_id}/credentials/OS-EC2/{access}", ec2_delete, .status = 204 },
+    { "POST", V3 "/ec2tokens", ec2_tokens, RULE("ec2tokens_validate") },
+    { "POST", V3 "/s3tokens", s3_tokens, RULE("s3tokens_validate") },
+
+    { "GET", V3 "/users/{user_id}/application_credentials", app_cred_list },
+    { "POST", V3 "/users/{user_id}/application_credentials", app_cred_create, NULL, 0, 201,
+      .wrap = "application_credential", .body = &APP_CRED_SCHEMA, .mode = DECODE_CREATE },
+    { "GET", V3 "/users/{user_id}/application_credentials/{id}", app_cred_show },
+    { "DELETE", V3 "/users/{user_id}/application_credentials/{id}", app_cred_delete, .status = 204 },
+    { "GET", V3 "/users/{user_id}/access_rules", access_rule_list },
+    { "GET", V3 "/users/{user_id}/access_rules/{id}", access_rule_show },
+    { "DELETE", V3 "/users/{user_id}/access_rules/{id}", access_rule_delete, .status = 204 },
+
+    { "GET", V3 "/OS-TRUST/trusts", trust_list },
+    { "POST", V3 "/OS-TRUST/trusts", trust_create, NULL, 0, 201, .wrap = "trust", .body = &TRUST_SCHEMA,
+      .mode = DECODE_CREATE },
+    { "GET", V3 "/OS-TRUST/trusts/{id}", trust_show },
+    { "DELETE", V3 "/OS-TRUST/trusts/{id}", trust_delete, .status = 204 },
+    { "GET", V3 "/OS-TRUST/trusts/{id}/roles", trust_roles },
+    { "GET", V3 "/OS-TRUST/trusts/{id}/roles/{role_id}", trust_role },
+
+    { "GET", V3 "/registered_limits", resource_list, RULE("list_registered_limits"),
+      .resource = &REGISTERED_LIMIT_RESOURCE },
+    { "POST", V3 "/registered_limits", registered_limit_create, RULE("create_registered_limits"), 0, 201,
+      .wrap = "registered_limits", .resource = &REGISTERED_LIMIT_RESOURCE },
+    { "GET", V3 "/registered_limits/{id}", resource_show, RULE("get_registered_limit"),
+      .resource = &REGISTERED_LIMIT_RESOURCE },
+    { "PATCH", V3 "/registered_limits/{id}", resource_update, RULE("update_registered_limit"),
+      .wrap = "registered_limit", .body = &REGISTERED_LIMIT_SCHEMA, .mode = DECODE_UPDATE,
+      .resource = &REGISTERED_LIMIT_RESOURCE },
+    { "DELETE", V3 "/registered_limits/{id}", resource_delete, RULE("delete_registered_limit"), 0, 204,
+      .resource = &REGISTERED_LIMIT_RESOURCE },
+    { "GET", V3 "/limits", resource_list, RULE("list_limits"), .resource = &LIMIT_RESOURCE },
+    { "POST", V3 "/limits", limit_create, RULE("create_limits"), 0, 201, .wrap = "limits",
+      .resource = &LIMIT_RESOURCE },
+    { "GET", V3 "/limits/model", limit_model, RULE("get_limit_model") },
+    { "GET", V3 "/limits/{id}", limit_show },
+    { "PATCH", V3 "/limits/{id}", resource_update, RULE("update_limit"), .wrap = "limit", .body = &LIMIT_SCHEMA,
+      .mode = DECODE_UPDATE, .resource = &LIMIT_RESOURCE },
+    { "DELETE", V3 "/limits/{id}", resource_delete, RULE("delete_limit"), 0, 204, .resource = &LIMIT_RESOURCE },
+
+    CRUD("/policies", POLICY_RESOURCE, POLICY_BLOB_SCHEMA, "policy", "policies", "policy"),
+    POLICY_LINK("/policies/{id}/OS-ENDPOINT-POLICY/endpoints/{endpoint_id}"),
+    POLICY_LINK("/policies/{id}/OS-ENDPOINT-POLICY/services/{service_id}"),
+    POLICY_LINK("/policies/{id}/OS-ENDPOINT-POLICY/services/{service_id}/regions/{region_id}"),
+    { "GET", V3 "/policies/{id}/OS-ENDPOINT-POLICY/endpoints", policy_endpoints, RULE("list_endpoints_for_policy") },
+    { "GET", V3 "/endpoints/{endpoint_id}/OS-ENDPOINT-POLICY/policy", endpoint_policy,
+      RULE("get_policy_for_endpoint") },
+    CRUD("/OS-OAUTH1/consumers", CONSUMER_RESOURCE, CONSUMER_SCHEMA, "consumer", "consumers", "consumer"),
 };
 _Static_assert(ARRAY_SIZE(IDENTITY_ROUTES) == IDENTITY_N_ROUTES, "tell internal.h how many routes there are");
