@@ -76,8 +76,10 @@ static int connection_setup(struct connection *c, enum role role)
         return sqlite_errno(c->db, rc);
     if (role == ROLE_WRITER)
         return connection_exec(c, c->store->relaxed ?
-            "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-2048; PRAGMA temp_store=2; PRAGMA synchronous=OFF" :
-            "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-2048; PRAGMA temp_store=2; PRAGMA synchronous=FULL");
+            "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-2048; PRAGMA temp_store=2; "
+            "PRAGMA journal_size_limit=16777216; PRAGMA synchronous=OFF" :
+            "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-2048; PRAGMA temp_store=2; "
+            "PRAGMA journal_size_limit=16777216; PRAGMA synchronous=FULL");
     (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     return connection_exec(c, "PRAGMA query_only=1; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-1024; "
                               "PRAGMA temp_store=2");
@@ -89,6 +91,7 @@ int connection_open(struct store *s, enum role role, struct connection **ret)
     if (!c)
         return -ENOMEM;
     c->store = s;
+    c->generation = s->generation;
     c->sql = BUF_MAX((size_t)1 << 20);
     c->document = BUF_MAX(DOCUMENT_MAX);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
@@ -215,24 +218,29 @@ int statement_run(struct connection *c, sqlite3_stmt *stmt)
 
 int reader_take(struct store *s, struct connection **ret)
 {
-    pthread_mutex_lock(&s->pool_lock);
-    struct connection *c = s->pool;
-    if (c) {
-        s->pool = c->next;
-        s->n_idle--;
+    for (;;) {
+        pthread_mutex_lock(&s->pool_lock);
+        struct connection *c = s->pool;
+        if (c) {
+            s->pool = c->next;
+            s->n_idle--;
+        }
+        pthread_mutex_unlock(&s->pool_lock);
+        if (!c)
+            return connection_open(s, ROLE_READER, ret);
+        if (c->generation == s->generation) {
+            *ret = c;
+            return 0;
+        }
+        connection_close(c);
     }
-    pthread_mutex_unlock(&s->pool_lock);
-    if (!c)
-        return connection_open(s, ROLE_READER, ret);
-    *ret = c;
-    return 0;
 }
 
 void reader_give(struct store *s, struct connection *c)
 {
     /* The last one used is the next one taken: its pages are warm. */
     pthread_mutex_lock(&s->pool_lock);
-    bool keep = s->n_idle < READERS_IDLE_MAX;
+    bool keep = s->n_idle < READERS_IDLE_MAX && c->generation == s->generation;
     if (keep) {
         c->next = s->pool;
         s->pool = c;

@@ -116,6 +116,7 @@ struct connection {
     sqlite3_stmt **fixed;           /* table index * SQL_FIXED + which */
     struct buf sql, document;
     struct txn txn;
+    unsigned generation;            /* of the statistics it has read */
     struct connection *next;        /* in the pool */
 };
 
@@ -169,6 +170,8 @@ struct store {
     pthread_mutex_t watch_lock;
     struct watch *watches;
     bool *touched;                  /* by table index, of the group under way */
+    uint64_t analyzed;              /* revision of the last statistics; the writer's own */
+    _Atomic unsigned generation;    /* counts them: connections of older ones are not used again */
     _Atomic uint64_t revision;      /* of the last commit */
     _Atomic uint64_t changes_floor; /* the highest revision whose changes are dropped */
 };

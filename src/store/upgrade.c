@@ -193,7 +193,7 @@ static int upgrade_kind(struct connection *c, struct table *t, struct fault *fau
 static int upgrade_all(struct store *s, struct fault *fault)
 {
     struct connection *c = s->writer;
-    int64_t application = 0, format = 0, tables = 0, revision, floor;
+    int64_t application = 0, format = 0, tables = 0, revision, floor, analyzed;
     int r = pragma_read(c, "PRAGMA application_id", &application);
     if (r == 0)
         r = pragma_read(c, "PRAGMA user_version", &format);
@@ -219,7 +219,10 @@ static int upgrade_all(struct store *s, struct fault *fault)
         r = meta_read(c, "revision", 0, &revision);
     if (r == 0)
         r = meta_read(c, "changes_floor", 0, &floor);
+    if (r == 0)
+        r = meta_read(c, "analyzed", 0, &analyzed);
     if (r == 0) {
+        s->analyzed = (uint64_t)analyzed;
         s->revision = (uint64_t)revision;
         s->changes_floor = (uint64_t)floor;
     }

@@ -24,6 +24,7 @@ COUNTER(failures, "store_commit_failures_total", "Commits that failed; their tra
 COUNTER(checkpoint_failures, "store_checkpoint_failures_total", "Checkpoints that failed.");
 
 #define CHECKPOINT_FRAMES 1000      /* 4 MB of log */
+#define ANALYZE_FIRST 500           /* revisions */
 
 struct write {
     int (*fn)(struct txn *t, void *arg);
@@ -107,7 +108,9 @@ static int finish(struct store *s, uint64_t before, uint64_t after)
     return r < 0 ? r : run_sql(s->writer, "COMMIT");
 }
 
-static void checkpoint(struct store *s)
+/* Takes the log into the file. Returns at which length of the log to do it again: a reader of an
+ * old state may keep us from taking all of it, and then trying at each commit would be in vain. */
+static int checkpoint(struct store *s)
 {
     int frames = 0, copied = 0;
     int rc = sqlite3_wal_checkpoint_v2(s->writer->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
@@ -115,6 +118,24 @@ static void checkpoint(struct store *s)
         counter_inc(&checkpoint_failures);
         (void)sqlite_errno(s->writer->db, rc);
     }
+    return rc == SQLITE_OK && copied == frames ? CHECKPOINT_FRAMES : frames + CHECKPOINT_FRAMES;
+}
+
+/* Samples how selective each index is, each time the store has doubled what it went through:
+ * without that, the planner can't tell an index on a project from one on a status. Readers learn
+ * of it with their next connection. */
+static void analyze(struct store *s)
+{
+    if (s->revision < 2 * s->analyzed + ANALYZE_FIRST)
+        return;
+    s->analyzed = s->revision;
+    int r = connection_exec(s->writer, "PRAGMA analysis_limit=400; ANALYZE");
+    if (r == 0)
+        r = meta_write(s->writer, "analyzed", (int64_t)s->analyzed);
+    if (r == 0)
+        s->generation++;
+    else
+        log_debug("no statistics", KV("error", strerror(-r)));
 }
 
 static int on_commit(void *arg, sqlite3 *db, const char *name, int frames)
@@ -172,7 +193,7 @@ static void run_group(struct store *s, struct write **queue)
 static void *writer_main(void *arg)
 {
     struct store *s = arg;
-    int frames = 0;
+    int frames = 0, checkpoint_at = CHECKPOINT_FRAMES;
     (void)pthread_setname_np(pthread_self(), "store-writer");
     (void)sqlite3_wal_hook(s->writer->db, on_commit, &frames);
     for (;;) {
@@ -187,8 +208,9 @@ static void *writer_main(void *arg)
             break;
         while (queue)
             run_group(s, &queue);
-        if (frames >= CHECKPOINT_FRAMES) {
-            checkpoint(s);
+        analyze(s);
+        if (frames >= checkpoint_at) {
+            checkpoint_at = checkpoint(s);
             frames = 0;
         }
     }

@@ -288,12 +288,35 @@ static void copied_while_writing(void **state)
     assert_int_equal(store_backup(f->store, path), -ENOENT);
 }
 
+/* Planning without statistics would walk every note of one color. */
+static void statistics_are_kept(void **state)
+{
+    struct file *f = *state;
+    assert_int_equal(reopen(f, SECOND_KINDS), 0);
+    for (int i = 0; i < 600; i++) {
+        struct note x = { .head.id = arena_printf(f->arena, "n%d", i), .title = arena_printf(f->arena, "t%d", i) };
+        put(f, &SECOND, &x);
+    }
+    close_file(f);
+    sqlite3 *db;
+    sqlite3_stmt *stmt;
+    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT count(*), (SELECT value FROM meta WHERE name='analyzed') "
+                                            "FROM sqlite_stat1 WHERE tbl='test.note'", -1, &stmt, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+    assert_true(sqlite3_column_int(stmt, 0) > 0);
+    assert_int_equal(sqlite3_column_int(stmt, 1), 500);
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
+    assert_int_equal(reopen(f, SECOND_KINDS), 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(new_columns_are_filled), T(a_null_stays_null), T(keys_in_the_way_are_named), T(strangers_are_refused),
-        T(damage_is_found), T(copied_while_writing),
+        T(damage_is_found), T(copied_while_writing), T(statistics_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
