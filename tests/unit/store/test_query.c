@@ -186,7 +186,7 @@ static void check_pages(struct world *w, struct query *q, const char *expected)
             more = str_ends(got, "+");
             if (more)
                 got[strlen(got) - 1] = 0;
-            all = arena_printf(w->arena, "%s%s%s", all, *all && *got ? "," : "", got);
+            all = arena_printf(w->arena, "%s%s%s", str_or(all, ""), *all && *got ? "," : "", str_or(got, ""));
             assert_non_null(all);
             const char *comma = strrchr(got, ',');
             marker = comma ? comma + 1 : got;
@@ -204,7 +204,7 @@ static void check_pages(struct world *w, struct query *q, const char *expected)
             more = str_ends(got, "+");
             if (more)
                 got[strlen(got) - 1] = 0;
-            all = arena_printf(w->arena, "%s%s%s", got, *all && *got ? "," : "", all);
+            all = arena_printf(w->arena, "%s%s%s", str_or(got, ""), *all && *got ? "," : "", str_or(all, ""));
             assert_non_null(all);
             marker = arena_strndup(w->arena, got, strcspn(got, ","));
         }
