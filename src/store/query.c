@@ -275,7 +275,8 @@ static void where(struct builder *b, const struct query *q)
             seen |= q->where.v[j].any == any;
         if (seen)
             continue;
-        buf_adds(b->sql, " AND (");
+        /* A sign in front keeps SQLite from gathering rows by the alternatives. */
+        buf_adds(b->sql, any && q->in_order ? " AND +(" : " AND (");
         condition(b, &q->where.v[i]);
         for (size_t j = i + 1; any && j < q->where.n; j++) {
             if (q->where.v[j].any != any)

@@ -141,6 +141,8 @@ struct query {
     bool reverse;                       /* the page before the marker, in the same order */
     size_t limit;                       /* 0: no limit */
     size_t offset;
+    bool in_order;                      /* most objects match: walk the first sort key's index and stop at the
+                                         * limit, rather than gather by the conditions joined by OR and sort */
 };
 
 struct results {
@@ -181,7 +183,8 @@ struct watch;
 /* Begins after 'revision' (0: now). 'kinds' ends with null; null means all. Changes come in
  * order, each object's at least once per commit that touched it (several may be folded into
  * the last). 'wake' may be null; it is called on the writer's thread after each commit that has
- * something for this watch and must not block or call the store. */
+ * something for this watch, before store_write() returns to those whose commit it was, and must
+ * not block or call the store. */
 int watch_open(struct store *s, uint64_t revision, const struct kind *const *kinds, void (*wake)(void *arg),
                void *arg, struct watch **ret);
 void watch_close(struct watch *w);

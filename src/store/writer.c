@@ -177,6 +177,9 @@ static void run_group(struct store *s, struct write **queue)
         counter_inc(&commits);
         s->revision = after;
     }
+    /* Before anybody hears of its own write: what others remember of the state is then stale already. */
+    if (r == 0 && after != before)
+        watches_wake(s);
     pthread_mutex_lock(&s->lock);
     for (struct write *w = ran, *next; w; w = next) {
         next = w->next_run;
@@ -186,8 +189,6 @@ static void run_group(struct store *s, struct write **queue)
         pthread_cond_signal(&w->wake);
     }
     pthread_mutex_unlock(&s->lock);
-    if (r == 0 && after != before)
-        watches_wake(s);
 }
 
 static void *writer_main(void *arg)
