@@ -83,6 +83,10 @@ struct image_state {
     size_t n_stores;
     struct blob_store *cache;
     struct strv methods;
+    struct watch *watch;
+    _Atomic uint64_t generation;    /* grows whenever an image changes */
+    _Atomic uint64_t n_images, n_public;    /* roughly, for the way that lists are read */
+    struct pages *pages;
     struct tasks *tasks;
 };
 struct image_state *image_state(const struct api *api);
@@ -108,6 +112,13 @@ int image_apply(struct call *c, struct image *i, json_t *base);
 int image_name_writable(struct call *c, const char *name);
 bool image_is_base(const char *name);
 int image_check(struct call *c, const struct image *i, const struct image *before);
+
+/* ---- pages.c ---- */
+int pages_new(struct pages **ret);
+void pages_free(struct pages *p);
+/* Adds the page of this key and generation to 'out'; false when there is none. */
+bool pages_get(struct pages *p, const char *key, uint64_t generation, struct buf *out);
+void pages_put(struct pages *p, const char *key, uint64_t generation, const char *text, size_t n);
 
 /* ---- patch.c, members.c, schemas.c, metadefs*.c, cache.c ---- */
 int images_patch(struct call *c);

@@ -120,6 +120,23 @@ static int sweep(struct image_state *s)
     return 0;
 }
 
+static int count_images(struct image_state *s, struct arena *a)
+{
+    struct query all = { .kind = &IMAGE_KIND }, public = { .kind = &IMAGE_KIND };
+    uint64_t n = 0, m = 0;
+    _cleanup_(txn_donep) struct txn *t = NULL;
+    if (!query_where(&public, a, "visibility", Q_EQ, "public"))
+        return -ENOMEM;
+    int r = store_read(api_store(s->api), a, &t);
+    if (r == 0)
+        r = txn_count(t, &all, &n);
+    if (r == 0)
+        r = txn_count(t, &public, &m);
+    s->n_images = n;
+    s->n_public = m;
+    return r;
+}
+
 static int step(struct api *api, struct arena *a, const struct change *changes, size_t n)
 {
     static _Atomic(usec_t) swept;
@@ -130,6 +147,9 @@ static int step(struct api *api, struct arena *a, const struct change *changes, 
     tasks_wake(s);
     int r = cache_fill(s, a);
     if (r < 0 || n)
+        return r;
+    r = count_images(s, a);
+    if (r < 0)
         return r;
     if (clock_mono() - swept < SWEEP_EVERY)
         return 0;
@@ -151,6 +171,8 @@ static void state_free(struct image_state *s)
     if (!s)
         return;
     tasks_stop(s);
+    watch_close(s->watch);
+    pages_free(s->pages);
     for (size_t k = 0; k < s->n_stores; k++)
         blob_store_free(s->stores[k]);
     blob_store_free(s->cache);
@@ -189,6 +211,14 @@ static int open_stores(struct image_state *s, const char *data_dir)
     return cache ? blob_dir_new("cache", cache, NULL, durable, &s->cache) : -ENOMEM;
 }
 
+static void image_changed(void *arg)
+{
+    struct image_state *s = arg;
+    s->generation++;
+}
+
+static const struct kind *const WATCHED[] = { &IMAGE_KIND, NULL };
+
 static int image_start(struct api *api)
 {
     struct image_state *s = calloc(1, sizeof(*s));
@@ -208,6 +238,10 @@ static int image_start(struct api *api)
     }
     if (r == 0)
         r = import_recover(s);
+    if (r == 0)
+        r = pages_new(&s->pages);
+    if (r == 0)
+        r = watch_open(api_store(api), 0, WATCHED, image_changed, s, &s->watch);
     if (r == 0) {
         api_set_state(api, &IMAGE_SERVICE, s);
         r = tasks_start(s);
@@ -229,17 +263,39 @@ static void image_stop(struct api *api)
 
 /* ---- faults ---- */
 
-/* As webob says errors to clients that ask for JSON. */
+static void html_text(struct buf *b, const char *s)
+{
+    for (; *s; s++) {
+        if (*s == '<')
+            buf_adds(b, "&lt;");
+        else if (*s == '>')
+            buf_adds(b, "&gt;");
+        else if (*s == '&')
+            buf_adds(b, "&amp;");
+        else
+            buf_addc(b, *s);
+    }
+}
+
+/* As Glance (webob) says errors: in JSON to clients that ask for it, to others as a page, which the
+ * glance command takes apart. */
 static void render_fault(struct call *c, const struct fault *f, struct json_out *o)
 {
-    (void)c;
+    const char *accept = str_or(http_header(c->http, "Accept"), "");
     char code[96];
     snprintf(code, sizeof(code), "%d %s", f->status, http_reason(f->status));
-    json_open_object(o);
-    json_put_string(o, "message", f->message);
-    json_put_string(o, "code", code);
-    json_put_string(o, "title", http_reason(f->status));
-    json_close_object(o);
+    if (strstr(accept, "json")) {
+        json_open_object(o);
+        json_put_string(o, "message", f->message);
+        json_put_string(o, "code", code);
+        json_put_string(o, "title", http_reason(f->status));
+        json_close_object(o);
+        return;
+    }
+    c->content_type = "text/html; charset=UTF-8";
+    buf_printf(o->buf, "<html>\n <head>\n  <title>%s</title>\n </head>\n <body>\n  <h1>%s</h1>\n  ", code, code);
+    html_text(o->buf, f->message);
+    buf_adds(o->buf, "<br /><br />\n\n\n </body>\n</html>");
 }
 
 /* ---- rules ---- */
