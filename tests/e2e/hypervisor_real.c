@@ -77,7 +77,7 @@ static void prepare(void **state _unused_)
     want.keys.n = 1;
     usec_t t = clock_mono();
     GOOD(disk_store_prepare(store, &want, mem, &spec, &f));
-    printf("disks prepared in %lld ms\n", (long long)since(t));
+    printf("# disks prepared in %lld ms\n", (long long)since(t));
     world.spec = spec;
 }
 
@@ -86,7 +86,7 @@ static void facts(void **state _unused_)
     struct host_facts h;
     usec_t t = clock_mono();
     assert_int_equal(hv->class->facts(hv, mem, &h), 0);
-    printf("facts in %lld ms: %s %lld, %s (%s), %lld vcpus, %lld MiB, spice %d uefi %d tpm %d\n",
+    printf("# facts in %lld ms: %s %lld, %s (%s), %lld vcpus, %lld MiB, spice %d uefi %d tpm %d\n",
            (long long)since(t), h.hypervisor_type, (long long)h.hypervisor_version, h.accel,
            str_or(h.accel_reason, "works"), (long long)h.vcpus, (long long)h.memory_mb, h.spice, h.uefi,
            h.tpm);
@@ -115,10 +115,11 @@ static void boots_with_its_data(void **state _unused_)
 {
     usec_t t = clock_mono();
     GOOD(hv->class->define(hv, spec, &f));
+    printf("# defined in %lld ms\n", (long long)since(t));
     GOOD(hv->class->start(hv, spec->id, &f));
-    printf("defined and started in %lld ms\n", (long long)since(t));
+    printf("# defined and started in %lld ms\n", (long long)since(t));
     contract_wait_console(&world, "TINYCLOUD-READY", 1);
-    printf("ready in %lld ms\n", (long long)since(t));
+    printf("# ready in %lld ms\n", (long long)since(t));
     contract_wait_console(&world, "source=config-drive", 1);
     contract_wait_console(&world, "instance=4a4a4a4a-1111-4111-8111-111111111111 hostname=e2e-guest", 1);
 }
@@ -141,7 +142,7 @@ static void live_copy_leaves_the_base_alone(void **state _unused_)
     snprintf(copy, sizeof(copy), "%s", path);
     usec_t t = clock_mono();
     GOOD(hv->class->snapshot_disk(hv, spec->id, "root", copy, "qcow2", true, progress, &seen, &f));
-    printf("live copy in %lld ms\n", (long long)since(t));
+    printf("# live copy in %lld ms\n", (long long)since(t));
     assert_int_equal(qemu_img_info(copy, "qcow2", mem, &facts_, &f), 0);
     assert_false(facts_.refers);
     assert_true(facts_.actual_size > 8 * MIB);
@@ -167,7 +168,7 @@ static void inside_the_guest(void **state _unused_)
     GOOD(hv->class->screenshot(hv, spec->id, fd, &mime, &f));
     struct stat st;
     assert_int_equal(fstat(fd, &st), 0);
-    printf("screen: %s, %lld bytes\n", mime, (long long)st.st_size);
+    printf("# screen: %s, %lld bytes\n", mime, (long long)st.st_size);
     assert_true(st.st_size > 100);
     close(fd);
     unlink(path);
@@ -240,6 +241,45 @@ static void emulator_is_killed(void **state _unused_)
     assert_int_equal(contract_state(&world), DOMAIN_RUNNING);
 }
 
+/* What images and flavors ask for is accepted by the emulator, not only by our tests. */
+static void variants(void **state _unused_)
+{
+    static const struct {
+        const char *key, *value; /* an extra spec with a colon, else an image property */
+        bool boots;
+    } ROWS[] = {
+        { "hw_machine_type", "q35", true },   { "hw_disk_bus", "scsi", true },
+        { "hw_disk_bus", "ide", false },      { "hw_video_model", "vga", false },
+        { "hw_video_model", "none", false },  { "hw_pointer_model", "usbtablet", false },
+        { "hw_vif_model", "e1000", false },   { "hw:watchdog_action", "reset", false },
+        { "hw:numa_nodes", "2", false },      { "hw:cpu_sockets", "2", false },
+        { "quota:cpu_shares", "512", false }, { "quota:disk_total_iops_sec", "1000", false },
+        { "hw:boot_menu", "true", false },    { "hw_rng:rate_bytes", "4096", false },
+        { "os_type", "windows", false },
+    };
+    assert_int_equal(hv->class->destroy(hv, spec->id), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(ROWS); i++) {
+        struct server_spec s = *spec;
+        struct server_image image = *spec->image;
+        s.vcpus = 2;
+        s.image = &image;
+        strmap_set(mem, strchr(ROWS[i].key, ':') ? &s.extra_specs : &image.properties, ROWS[i].key,
+                   ROWS[i].value);
+        /* This guest's kernel has no AHCI, so its config drive goes elsewhere there. */
+        if (STREQ(ROWS[i].value, "q35"))
+            strmap_set(mem, &image.properties, "hw_cdrom_bus", "scsi");
+        printf("# %s=%s\n", ROWS[i].key, ROWS[i].value);
+        GOOD(hv->class->define(hv, &s, &f));
+        usec_t t = clock_mono();
+        GOOD(hv->class->start(hv, s.id, &f));
+        printf("# started in %lld ms\n", (long long)since(t));
+        if (ROWS[i].boots)
+            contract_wait_console(&world, "source=config-drive", 1);
+        assert_int_equal(contract_state(&world), DOMAIN_RUNNING);
+        assert_int_equal(hv->class->destroy(hv, s.id), 0);
+    }
+}
+
 static void nothing_is_left(void **state _unused_)
 {
     char path[512];
@@ -270,6 +310,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(libvirtd_is_killed),
         cmocka_unit_test(guest_powers_itself_off),
         cmocka_unit_test(emulator_is_killed),
+        cmocka_unit_test(variants),
         cmocka_unit_test(nothing_is_left),
     };
     if (argc != 5) {
