@@ -28,7 +28,7 @@ struct compute_part {
     const struct compute_part symbol = { (route_rows), ARRAY_SIZE(route_rows), (rule_rows), ARRAY_SIZE(rule_rows) }
 
 extern const struct compute_part FLAVOR_PART, SERVER_PART, SERVER_VIEW_PART, SERVER_LIST_PART, SERVER_CREATE_PART, ACTION_PART,
-    RECORD_PART, CONSOLE_PART, ATTACH_PART, MIGRATION_PART;
+    RECORD_PART, ATTACH_PART, MIGRATION_PART;
 extern const struct controller_class COMPUTE_SCHEDULER, COMPUTE_CONTROLLER;
 extern const struct agent_section SERVERS_SECTION, HOST_SECTION;
 
@@ -121,6 +121,16 @@ static inline void server_order(struct server *s)
 {
     s->generation++;
 }
+
+/* Takes it off its host, which must clean up: shelved and offloaded from here. */
+int server_offload(struct txn *t, struct server *s);
+/* Begins a snapshot of its root disk: makes the image and the task. As verbs. */
+int snapshot_begin(struct call *c, struct server *s, const char *name, const char *purpose,
+                   const struct strmap *metadata, const char **ret_image_id);
+/* A record of a migration from its present host. */
+int migration_record(struct txn *t, struct server *s, const char *type, const char *status, const char *dest);
+/* Its open migration, or null. */
+int migration_open(struct txn *t, const char *server_id, struct migration **ret);
 
 /* Legs. */
 int leg_add(struct txn *t, const struct server *s, const char *host, const char *role, const char *migration_id,

@@ -135,6 +135,8 @@ static const struct field SERVER_ROWS[] = {
     S(image_ref, FIELD_STRING, FILTER | SORT),
     PART_AT(struct server, image, SERVER_IMAGE_SCHEMA),
     PART_AT(struct server, rescue_image, SERVER_IMAGE_SCHEMA),
+    S(backups, FIELD_STRINGS, 0),
+    S(shelved_image, FIELD_STRING, 0),
     S(kernel_id, FIELD_STRING, FILTER | SORT),
     S(ramdisk_id, FIELD_STRING, FILTER | SORT),
     S(key_name, FIELD_STRING, FILTER | SORT),

@@ -150,6 +150,8 @@ struct server {
     const char *image_ref;          /* null or "": booted from a volume */
     struct server_image *image;
     struct server_image *rescue_image;
+    struct strv backups;            /* "<image id> <type>", the oldest first */
+    const char *shelved_image;      /* made by shelving: its disk until it comes back */
     const char *kernel_id, *ramdisk_id;
     const char *key_name;
     VEC_OF(struct server_key) keys;

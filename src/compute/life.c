@@ -264,6 +264,8 @@ int server_remove(struct txn *t, struct server *s)
         r = drop_tasks(t, s->head.id);
     if (r == 0)
         r = end_migrations(t, s->head.id);
+    if (r == 0 && s->shelved_image)
+        r = image_remove(t, s->shelved_image);
     if (r == 0)
         r = action_end(t, s, NULL);
     if (r == 0)

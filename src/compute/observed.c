@@ -83,6 +83,12 @@ static int finish_task(struct txn *t, struct server *s, const struct server_obse
     if (TASK_IN(s, TASK_UNSHELVING)) {
         s->launched_at = clock_wall();
         s->vm_state_before = NULL;
+        if (s->shelved_image) {
+            int r = image_remove(t, s->shelved_image);
+            if (r < 0)
+                return r;
+            s->shelved_image = NULL;
+        }
     }
     s->fault = TASK_IN(s, TASK_SPAWNING, TASK_REBUILDING, TASK_REBOOTING_HARD) ? NULL : s->fault;
     int r = server_move(s, vm, NULL);

@@ -322,11 +322,9 @@ static int claim_one(struct txn *t, struct placement *p)
     struct server *s;
     int r = txn_get(t, &SERVER_KIND, p->server_id, &s);
     p->lost = false;
-    if (r < 0 || !s || s->deleting || !str_empty(s->host))
+    if (r < 0 || !s || !server_waits(s))
         return r;
-    bool unshelving = str_eq(s->task_state, TASK_UNSHELVING);
-    if (!unshelving && !str_eq(s->task_state, TASK_SCHEDULING))
-        return 0;
+    bool unshelving = str_eq(s->task_state, TASK_UNSHELVING), first = str_eq(s->task_state, TASK_SCHEDULING);
     if (!p->host) {
         r = server_fail(t, s, 500, "No valid host was found. There are not enough hosts available.", p->reasons,
                         !unshelving);
@@ -351,7 +349,7 @@ static int claim_one(struct txn *t, struct placement *p)
     s->claim_vcpus = c.vcpus;
     s->claim_memory_mb = c.memory_mb;
     s->claim_disk_gb = c.disk_gb;
-    r = server_task(s, unshelving ? TASK_UNSHELVING : TASK_SPAWNING);
+    r = server_task(s, first ? TASK_SPAWNING : s->task_state);
     const char *zone;
     r = r < 0 ? r : host_zone(t, s->host, &zone);
     r = r < 0 ? r : network_ports_bind(t, s->head.id, s->host, zone);
@@ -373,10 +371,8 @@ static int plan(struct scheduler *s, struct txn *t, const char *id, struct place
     struct server *server;
     *ret_waits = false;
     int r = txn_get(t, &SERVER_KIND, id, &server);
-    if (r < 0 || !server || server->deleting || !str_empty(server->host) || !server->flavor)
+    if (r < 0 || !server || !server->flavor || !server_waits(server))
         return r;
-    if (!str_eq(server->task_state, TASK_SCHEDULING) && !str_eq(server->task_state, TASK_UNSHELVING))
-        return 0;
     struct sched_request q;
     r = request_of(t, server, server->flavor, &q);
     if (r < 0)
@@ -453,7 +449,8 @@ static int waiting(struct txn *t, struct strv *ret)
     query_where(&q, txn_arena(t), "host", Q_NULL, NULL);
     struct condition *w = query_where(&q, txn_arena(t), "task_state", Q_IN, NULL);
     if (!w || !strv_add(txn_arena(t), &w->list, TASK_SCHEDULING) ||
-        !strv_add(txn_arena(t), &w->list, TASK_UNSHELVING))
+        !strv_add(txn_arena(t), &w->list, TASK_UNSHELVING) ||
+        !strv_add(txn_arena(t), &w->list, TASK_REBUILDING))
         return -ENOMEM;
     query_sort(&q, txn_arena(t), "created_at", false);
     struct results l;

@@ -277,6 +277,8 @@ int server_render(struct call *c, const struct server *s, const struct port_view
             json_string_out(o, s->group_id);
         json_close_array(o);
     }
+    if (view == VIEW_REBUILD)
+        json_put_string(o, "adminPass", s->admin_password);
     if (view == VIEW_REBUILD && c->minor >= 57)
         json_put_string(o, "user_data", s->user_data);
     /* PUT and rebuild answer with all of it only from 2.75 on. */

@@ -71,12 +71,19 @@ static int vm_of(const char *name)
     return -1;
 }
 
+bool server_waits(const struct server *s)
+{
+    return str_empty(s->host) && !s->deleting &&
+           (str_eq(s->task_state, TASK_SCHEDULING) || str_eq(s->task_state, TASK_UNSHELVING) ||
+            str_eq(s->task_state, TASK_REBUILDING));
+}
+
 static bool invariant(const struct server *s)
 {
     int vm = vm_of(s->vm_state);
     unsigned nowhere = TO(BUILDING) | TO(ERROR) | TO(OFFLOADED) | TO(SOFT_DELETED) | TO(DELETED);
     return vm >= 0
-        && IMPLIES(!(TO(vm) & nowhere), !str_empty(s->host))    /* it lives somewhere */
+        && IMPLIES(!(TO(vm) & nowhere), !str_empty(s->host) || server_waits(s))     /* it lives somewhere */
         && IMPLIES(vm == ERROR, s->fault != NULL)               /* we say why */
         && IMPLIES(s->task_state == NULL, s->task_since == 0);
 }

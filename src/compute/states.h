@@ -13,6 +13,9 @@ int server_move(struct server *s, const char *vm_state, const char *task_state);
 /* Only the task. */
 int server_task(struct server *s, const char *task_state);
 
+/* It waits for the scheduler to find it a host. */
+bool server_waits(const struct server *s);
+
 /* "ACTIVE", "VERIFY_RESIZE", ... */
 const char *server_status(const struct server *s);
 /* The states behind some statuses (without case); false where none of them exists. */

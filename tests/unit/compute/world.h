@@ -39,6 +39,9 @@ size_t world_domains(const struct world *w, const char *name);
 /* The guest powers itself off. */
 void world_guest_off(struct world *w, const char *server_id);
 
+/* Images that servers made have their bytes. */
+void world_image_ready(struct world *w);
+
 /* Runs scheduler, controller and agents until nothing happens any more. */
 void world_settle(struct world *w);
 void world_advance(struct world *w, usec_t by);
