@@ -51,8 +51,10 @@ def sh(*words, check=True):
 
 
 class Driver:
-    def __init__(self, **options):
-        words = [os.path.join(BUILD, "tests/e2e/net-tool")]
+    def __init__(self, host=None, **options):
+        """'host': a namespace that stands for the machine the driver runs on."""
+        words = ["nsenter", f"--net=/run/netns/{host}"] if host else []
+        words += [os.path.join(BUILD, "tests/e2e/net-tool")]
         self.dir = tempfile.mkdtemp(prefix="netlab")
         os.chmod(self.dir, 0o755)
         options.setdefault("run_dir", os.path.join(self.dir, "net"))
@@ -96,14 +98,15 @@ class Driver:
 class Guest:
     """A namespace with one device 'eth0'; the other end, 'device', is for a bridge."""
 
-    def __init__(self, name, mac, addresses=(), gateway=None):
+    def __init__(self, name, mac, addresses=(), gateway=None, host=None):
+        self.on = ["-n", host] if host else []
         self.name, self.mac, self.device = name, mac, "v" + name
         self.addresses = list(addresses)
         sh("ip", "netns", "add", name)
         # Both ends with the same index would look to the kernel like no pair, and it would take up to a second to
         # notice their carrier.
         Guest.index = getattr(Guest, "index", 100) + 1
-        sh("ip", "link", "add", self.device, "index", str(Guest.index), "type", "veth", "peer", "name", "eth0", "address", mac, "netns", name)
+        sh("ip", *self.on, "link", "add", self.device, "index", str(Guest.index), "type", "veth", "peer", "name", "eth0", "address", mac, "netns", name)
         self.ip("link", "set", "lo", "up")
         self.call(lambda: open("/proc/sys/net/ipv6/conf/eth0/accept_dad", "w").write("0"))
         self.ip("link", "set", "eth0", "mtu", "1450", "up")
@@ -116,7 +119,7 @@ class Guest:
         return sh("ip", "-n", self.name, *words)
 
     def remove(self):
-        sh("ip", "link", "del", self.device, check=False)
+        sh("ip", *self.on, "link", "del", self.device, check=False)
         sh("ip", "netns", "del", self.name, check=False)
 
     def fork(self, function):

@@ -125,13 +125,16 @@ static int redirect_make(struct netlink *nl, int index, int to)
                                     TC_H_MAKE(1 << 16, htons(ETH_P_ALL)), "u32");
     if (!msg)
         return -ENOMEM;
-    struct {
+    /* One key that compares nothing: all packets. */
+    union {
         struct tc_u32_sel head;
-        struct tc_u32_key key;
-    } sel = { .head = { .flags = TC_U32_TERMINAL, .nkeys = 1 } };
+        uint8_t bytes[sizeof(struct tc_u32_sel) + sizeof(struct tc_u32_key)];
+    } sel = { .bytes = { 0 } };
+    sel.head.flags = TC_U32_TERMINAL;
+    sel.head.nkeys = 1;
     const struct tc_mirred mirred = { .action = TC_ACT_STOLEN, .eaction = TCA_EGRESS_REDIR, .ifindex = (uint32_t)to };
     struct nlattr *opt = nla_nest_start(msg, TCA_OPTIONS);
-    nla_put(msg, TCA_U32_SEL, sizeof(sel.head) + sizeof(sel.key), &sel);
+    nla_put(msg, TCA_U32_SEL, sizeof(sel.bytes), &sel);
     struct nlattr *acts = nla_nest_start(msg, TCA_U32_ACT), *one = nla_nest_start(msg, 1);
     nla_put_string(msg, TCA_ACT_KIND, "mirred");
     struct nlattr *inner = nla_nest_start(msg, TCA_ACT_OPTIONS);
