@@ -199,6 +199,9 @@ static int read_wanted(struct pass *p)
             port->seen.reason = "The name of the port's device can't be used.";
         else
             memcpy(port->device, device, strlen(device) + 1);
+        uint8_t mac[ETH_ALEN];
+        if (!mac_parse(spec->mac_address, mac))
+            port->seen.reason = "The port's MAC address can't be read.";
         /* A device of our own making has a name of our own form, or it would never be removed. */
         if (!port->existing && !name_is_ours(device))
             port->seen.reason = "The port's device is not named as a tap of ours.";
@@ -374,6 +377,8 @@ static int linux_converge(struct net_driver *driver, const struct net_spec *want
         strv_add(a, &p.namespaces, more.v[i]);
     if (r == 0)
         r = daemons_list(&p);
+    if (r == 0)
+        r = shapers_list(&p);
     if (r < 0)
         return r;
 

@@ -69,6 +69,12 @@ struct daemon {                     /* a running dnsmasq of ours */
     bool wanted;
 };
 
+struct shaper {                     /* what limits a device now */
+    int index;
+    uint64_t rate;                  /* bytes a second, of its token bucket; 0: none */
+    bool redirected;                /* what arrives goes to another device */
+};
+
 struct pass {
     struct linux_driver *d;
     const struct net_spec *want;
@@ -80,6 +86,7 @@ struct pass {
     VEC_OF(struct pass_network) networks;   /* sorted by id */
     VEC_OF(struct pass_port) ports;
     VEC_OF(struct router_observed) routers;
+    VEC_OF(struct shaper) shapers;  /* few: only devices that have one */
     struct rules_input rules;
     int64_t changes;
 };
@@ -146,6 +153,7 @@ void router_leg_name(const char *port_id, char *out);
 void routers_forget(struct linux_driver *d);
 
 /* linux_qos.c */
+int shapers_list(struct pass *p);
 void port_shape(struct pass *p, struct pass_port *port);
 
 /* linux_probe.c */

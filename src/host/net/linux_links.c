@@ -95,15 +95,33 @@ static bool misfit(const struct pass *p, const struct link *l)
     return false;
 }
 
+/* Anything of ours may be removed by deleting this group of links; it is nobody's but for the
+ * moment in which many go at once. */
+enum { DOOMED_GROUP = 0x79756e64, DOOMED_MANY = 8 };
+
 void links_remove(struct pass *p)
 {
+    VEC_OF(const struct link *) doomed = { 0 };
+    bool foreign = false;
     VEC_FOREACH(l, &p->links.all) {
-        if (!name_is_ours(l->name) || (wanted(p, l->name) && !misfit(p, l)))
-            continue;
-        int r = link_delete(p->d->route, l->index);
-        if (r == 0)
-            pass_changed(p, "removed link", l->name);
+        bool ours = name_is_ours(l->name);
+        foreign |= !ours && l->group == DOOMED_GROUP;
+        if (ours && (!wanted(p, l->name) || misfit(p, l)))
+            vec_push(p->a, &doomed, (const struct link *)l);
+        else if (ours && l->group == DOOMED_GROUP)      /* a crash between the two steps */
+            (void)link_set_group(p->d->route, l->index, 0);
     }
+    bool together = doomed.n > DOOMED_MANY && !foreign;
+    for (size_t i = 0; together && i < doomed.n; i++)
+        together = link_set_group(p->d->route, doomed.v[i]->index, DOOMED_GROUP) == 0;
+    if (together && link_delete_group(p->d->route, DOOMED_GROUP) == 0) {
+        for (size_t i = 0; i < doomed.n; i++)
+            pass_changed(p, "removed link", doomed.v[i]->name);
+        return;
+    }
+    for (size_t i = 0; i < doomed.n; i++)
+        if (link_delete(p->d->route, doomed.v[i]->index) == 0)
+            pass_changed(p, "removed link", doomed.v[i]->name);
 }
 
 /* "yunduo zone N network ID": zero when the alias is not ours. */

@@ -20,12 +20,6 @@ struct bucket {
     uint32_t burst;                 /* bytes */
 };
 
-struct found {
-    int index;
-    bool tbf, ingress;
-    uint64_t rate;
-};
-
 /* The kernel counts a bucket's depth in time; these are its units. */
 static uint32_t ticks(uint64_t bytes, uint64_t rate)
 {
@@ -49,44 +43,55 @@ static struct nl_msg *tc_message(int type, int flags, int index, uint32_t parent
 
 static int on_qdisc(void *arg, const struct nlmsghdr *h)
 {
-    struct found *f = arg;
+    struct pass *p = arg;
     struct nlattr *tb[TCA_MAX + 1], *opt[TCA_TBF_MAX + 1];
     const struct tcmsg *tc = nlmsg_data(h);
-    if (h->nlmsg_type != RTM_NEWQDISC || tc->tcm_ifindex != f->index)
-        return 0;
-    if (nlmsg_parse((struct nlmsghdr *)(uintptr_t)h, sizeof(*tc), tb, TCA_MAX, NULL) < 0 || !tb[TCA_KIND])
+    if (h->nlmsg_type != RTM_NEWQDISC
+        || nlmsg_parse((struct nlmsghdr *)(uintptr_t)h, sizeof(*tc), tb, TCA_MAX, NULL) < 0 || !tb[TCA_KIND])
         return 0;
     const char *kind = nla_get_string(tb[TCA_KIND]);
-    f->ingress |= STREQ(kind, "ingress");
+    struct shaper found = { .index = tc->tcm_ifindex, .redirected = STREQ(kind, "ingress") };
     if (STREQ(kind, "tbf") && tb[TCA_OPTIONS] && nla_parse_nested(opt, TCA_TBF_MAX, tb[TCA_OPTIONS], NULL) == 0
         && opt[TCA_TBF_PARMS]) {
         struct tc_tbf_qopt q;
         nla_memcpy(&q, opt[TCA_TBF_PARMS], sizeof(q));
-        f->tbf = true;
-        f->rate = opt[TCA_TBF_RATE64] ? nla_get_u64(opt[TCA_TBF_RATE64]) : q.rate.rate;
+        found.rate = opt[TCA_TBF_RATE64] ? nla_get_u64(opt[TCA_TBF_RATE64]) : q.rate.rate;
     }
-    return 0;
+    if (!found.redirected && !found.rate)
+        return 0;
+    return vec_push(p->a, &p->shapers, found) ? 0 : -ENOMEM;
 }
 
-static int look(struct netlink *nl, int index, struct found *ret)
+int shapers_list(struct pass *p)
 {
-    *ret = (struct found){ .index = index };
-    struct tcmsg tc = { .tcm_family = AF_UNSPEC, .tcm_ifindex = index };
+    struct tcmsg tc = { .tcm_family = AF_UNSPEC };
     struct nl_msg *msg = nlmsg_alloc_simple(RTM_GETQDISC, NLM_F_REQUEST | NLM_F_DUMP);
     if (!msg || nlmsg_append(msg, &tc, sizeof(tc), NLMSG_ALIGNTO) < 0) {
         nlmsg_free(msg);
         return -ENOMEM;
     }
-    return netlink_dump(nl, msg, on_qdisc, ret);
+    return netlink_dump(p->d->route, msg, on_qdisc, p);
+}
+
+/* What a device has now; all zero without anything of ours. */
+static struct shaper shaper_of(const struct pass *p, int index)
+{
+    struct shaper all = { .index = index };
+    VEC_FOREACH(s, &p->shapers)
+        if (s->index == index) {
+            all.redirected |= s->redirected;
+            all.rate = s->rate ? s->rate : all.rate;
+        }
+    return all;
 }
 
 /* The token bucket at the root of a device; 1 when something was changed. */
-static int bucket_make(struct netlink *nl, int index, const struct bucket *b)
+static int bucket_make(struct pass *p, int index, const struct bucket *b)
 {
-    struct found now;
-    int r = look(nl, index, &now);
-    if (r < 0 || (now.tbf && now.rate == b->rate) || (!now.tbf && !b->rate))
-        return r;
+    struct netlink *nl = p->d->route;
+    int r;
+    if (shaper_of(p, index).rate == b->rate)
+        return 0;
     if (!b->rate) {
         r = netlink_call(nl, tc_message(RTM_DELQDISC, 0, index, TC_H_ROOT, 0, 0, "tbf"));
         return r < 0 ? r : 1;
@@ -112,12 +117,12 @@ static int bucket_make(struct netlink *nl, int index, const struct bucket *b)
 }
 
 /* Everything that arrives at 'index' leaves through 'to'. */
-static int redirect_make(struct netlink *nl, int index, int to)
+static int redirect_make(struct pass *p, int index, int to)
 {
-    struct found now;
-    int r = look(nl, index, &now);
-    if (r < 0 || now.ingress)
-        return r;
+    struct netlink *nl = p->d->route;
+    int r;
+    if (shaper_of(p, index).redirected)
+        return 0;
     r = netlink_call(nl, tc_message(RTM_NEWQDISC, NLM_F_CREATE, index, TC_H_INGRESS, 0xffff0000, 0, "ingress"));
     if (r < 0)
         return r;
@@ -171,12 +176,11 @@ void port_shape(struct pass *p, struct pass_port *port)
             out = bucket(q->egress_kbps, q->egress_burst_kbits);
         }
     const char **reason = &port->seen.reason;
-    int r = bucket_make(nl, port->index, &in);
+    int r = bucket_make(p, port->index, &in);
     if (r != 0)
         pass_did(p, r, "shaped", port->device, reason, nl);
     if (!out.rate) {
-        struct found now;
-        if (look(nl, port->index, &now) == 0 && now.ingress)
+        if (shaper_of(p, port->index).redirected)
             pass_did(p, netlink_call(nl, tc_message(RTM_DELQDISC, 0, port->index, TC_H_INGRESS, 0xffff0000, 0, "ingress")),
                      "unshaped", port->device, reason, nl);
         return;
@@ -194,10 +198,10 @@ void port_shape(struct pass *p, struct pass_port *port)
         if (r < 0)
             return;
     }
-    r = bucket_make(nl, ifb->index, &out);
+    r = bucket_make(p, ifb->index, &out);
     if (r != 0 && pass_did(p, r, "shaped", name, reason, nl) < 0)
         return;
-    r = redirect_make(nl, port->index, ifb->index);
+    r = redirect_make(p, port->index, ifb->index);
     if (r != 0)
         pass_did(p, r, "redirected", port->device, reason, nl);
 }

@@ -195,6 +195,7 @@ static int on_link(void *arg, const struct nlmsghdr *h)
     l->master = (int)get_u32(tb[IFLA_MASTER]);
     l->parent = (int)get_u32(tb[IFLA_LINK]);
     l->mtu = get_u32(tb[IFLA_MTU]);
+    l->group = get_u32(tb[IFLA_GROUP]);
     if (tb[IFLA_ADDRESS] && nla_len(tb[IFLA_ADDRESS]) == ETH_ALEN)
         nla_memcpy(l->mac, tb[IFLA_ADDRESS], ETH_ALEN);
     if (tb[IFLA_LINKINFO])
@@ -368,6 +369,22 @@ int link_add(struct netlink *n, const struct link_new *l)
 int link_delete(struct netlink *n, int index)
 {
     return netlink_call(n, link_message(RTM_DELLINK, 0, index, 0, 0));
+}
+
+int link_set_group(struct netlink *n, int index, uint32_t group)
+{
+    struct nl_msg *msg = link_message(RTM_NEWLINK, 0, index, 0, 0);
+    if (msg)
+        nla_put_u32(msg, IFLA_GROUP, group);
+    return netlink_call(n, msg);
+}
+
+int link_delete_group(struct netlink *n, uint32_t group)
+{
+    struct nl_msg *msg = link_message(RTM_DELLINK, 0, 0, 0, 0);
+    if (msg)
+        nla_put_u32(msg, IFLA_GROUP, group);
+    return netlink_call(n, msg);
 }
 
 int link_change(struct netlink *n, int index, const struct link_change *c)

@@ -42,6 +42,7 @@ struct link {
     int parent;                     /* of a VLAN */
     unsigned flags;                 /* IFF_ */
     uint32_t mtu;
+    uint32_t group;
     uint8_t mac[ETH_ALEN];
     const char *alias;              /* "" without one */
     uint32_t vni;                   /* vxlan */
@@ -81,6 +82,9 @@ struct link_new {
 };
 int link_add(struct netlink *n, const struct link_new *l);
 int link_delete(struct netlink *n, int index);
+/* Many at once cost little more than one: put them into a group of their own, delete that. */
+int link_set_group(struct netlink *n, int index, uint32_t group);
+int link_delete_group(struct netlink *n, uint32_t group);
 
 enum { LINK_KEEP = -1 };
 struct link_change {

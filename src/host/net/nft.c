@@ -90,18 +90,29 @@ int nft_make(const char *text, const char *const *families, struct nft_memory *m
         snprintf(error, size, "the kernel has no nftables");
         return r;
     }
-    if (m->known && m->text == hash && m->generation == now)
+    bool same = m->known && m->text == hash;
+    if (same && m->generation == now && m->listed)
         return NFT_SAME;
     _cleanup_(nft_closep) struct nft_ctx *c = nft_open();
     if (!c)
         return -ENOMEM;
-    /* What is there matters when it should be what we gave, or when we don't know. */
-    bool compare = !m->known || m->text == hash;
-    uint64_t before = compare ? list(c, families) : 0;
-    if (m->known && compare && m->listing == before) {
+    if (same && m->generation == now) {
+        uint64_t listing = list(c, families);
+        uint32_t then = 0;
+        r = generation(&then);
+        if (r == 0 && then == now) {        /* nobody came between */
+            m->listed = true;
+            m->listing = listing;
+        }
+        return r < 0 ? r : NFT_SAME;
+    }
+    if (same && m->listed && list(c, families) == m->listing) {
         m->generation = now;
         return NFT_SAME;
     }
+    /* A new agent commits what may be there already; only then it matters whether it was. */
+    bool compare = !m->known;
+    uint64_t before = compare ? list(c, families) : 0;
     m->known = false;
     if (*text) {
         if (nft_run_cmd_from_buffer(c, text) != 0)
@@ -114,12 +125,11 @@ int nft_make(const char *text, const char *const *families, struct nft_memory *m
                 return failed(c, error, size);
         }
     }
-    uint64_t after = list(c, families);
     r = generation(&now);
     if (r < 0)
         return r;
-    *m = (struct nft_memory){ true, hash, after, now };
-    return compare && before == after ? NFT_SAME : NFT_CHANGED;
+    *m = (struct nft_memory){ .known = true, .text = hash, .generation = now };
+    return compare && before == list(c, families) ? NFT_SAME : NFT_CHANGED;
 }
 
 int nft_try(const char *text, char *error, size_t size)

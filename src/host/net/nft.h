@@ -2,11 +2,12 @@
  * nftables through libnftables: one text, one transaction, and knowing whether the kernel
  * still has what we gave it.
  *
- * After a commit the kernel's own listing of our tables is hashed and remembered with the
- * ruleset's generation number. Later: same generation, nothing happened; another one (any
- * program may change its own tables), list and compare. So rules flushed by hand are seen,
- * and a pass with nothing to do costs one short message. Nothing remembered (a new agent):
- * the text is committed once more, which interrupts nothing.
+ * After a commit the ruleset's generation number is remembered, and in the next quiet pass the
+ * hash of the kernel's own listing of our tables. Later: same generation, nothing happened;
+ * another one (any program may change its own tables), list and compare. So rules flushed by
+ * hand are seen, and a pass with nothing to do costs one short message. Where there is
+ * nothing to compare with (a new agent, a change right after a commit) the text is
+ * committed once more, which interrupts nothing.
  */
 #ifndef YUNDUO_HOST_NET_NFT_H
 #define YUNDUO_HOST_NET_NFT_H
@@ -16,8 +17,9 @@
 struct nft_memory {
     bool known;
     uint64_t text;                  /* hash of what was given */
-    uint64_t listing;               /* hash of what the kernel said then */
-    uint32_t generation;
+    uint32_t generation;            /* the kernel's, when it was last seen to have that */
+    bool listed;
+    uint64_t listing;               /* hash of the kernel's own words for it */
 };
 
 enum { NFT_SAME = 0, NFT_CHANGED = 1 };
