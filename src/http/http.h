@@ -84,6 +84,7 @@ struct http_app {
 struct http_options {
     const char *listen;             /* "127.0.0.1:8700", "[::]:8700"; null: none */
     const char *unix_path;          /* also a unix socket, mode 0660; null: none */
+    bool adopt;                     /* serve sockets given to http_server_adopt() instead */
     const char *tls_cert, *tls_key; /* PEM files; null: plain HTTP */
     const char *tls_client_ca;      /* ask for client certificates signed by this CA */
     unsigned threads;               /* event loops; 0: one a core */
@@ -97,6 +98,9 @@ struct http_options {
 int http_server_start(const struct http_options *o, struct http_server **ret, struct fault *fault);
 /* The port that was bound (for "127.0.0.1:0"). */
 unsigned http_server_port(const struct http_server *s);
+/* Serves a connected socket that was accepted elsewhere (in another network namespace); the socket
+ * is taken over. 'peer' becomes rq->peer: at most 100 characters that say where it came from. */
+int http_server_adopt(struct http_server *s, int fd, const char *peer);
 /* Accepts nothing new, wakes what is parked (with 'stopping'), finishes what is under way for at most 'grace'. */
 void http_server_stop(struct http_server *s, usec_t grace);
 

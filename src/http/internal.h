@@ -46,7 +46,7 @@ struct http_peer {
     _Atomic int64_t since;          /* the phase's begin, real monotonic time */
     _Atomic uint64_t bytes;         /* of a body, since then */
     uint64_t swept;                 /* what 'bytes' was at the last sweep */
-    char address[64];
+    char address[112];
     bool local, tls, tls_checked;
     char tls_name[256];
 };
@@ -85,6 +85,7 @@ struct http_connection {
 };
 
 struct http_listener {
+    bool adopts;                    /* no socket of its own: http_server_adopt() */
     struct MHD_Daemon *daemon;
     bool local, tls;
     struct http_server *server;

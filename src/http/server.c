@@ -125,6 +125,9 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_c
     else if (address && address->sa_family == AF_INET6)
         (void)inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr,
                         peer->address, sizeof(peer->address));
+    else if (address && l->adopts)
+        (void)snprintf(peer->address, sizeof(peer->address), "%s",
+                       ((const struct sockaddr_un *)(const void *)address)->sun_path);
     else
         (void)snprintf(peer->address, sizeof(peer->address), "%s", l->local ? "unix" : "unknown");
     info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -218,10 +221,12 @@ static int listener_start(struct http_listener *l, int fd, unsigned threads, uns
 {
     struct http_server *s = l->server;
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_INTERNAL_POLLING_THREAD | MHD_ALLOW_SUSPEND_RESUME |
-                     MHD_ALLOW_UPGRADE | MHD_USE_ITC | MHD_USE_ERROR_LOG | (l->tls ? MHD_USE_TLS : 0);
+                     MHD_ALLOW_UPGRADE | MHD_USE_ITC | MHD_USE_ERROR_LOG | (l->tls ? MHD_USE_TLS : 0) |
+                     (l->adopts ? MHD_USE_NO_LISTEN_SOCKET : 0);
     struct MHD_OptionItem options[16];
     size_t n = 0;
-    options[n++] = (struct MHD_OptionItem){ MHD_OPTION_LISTEN_SOCKET, fd, NULL };
+    if (!l->adopts)
+        options[n++] = (struct MHD_OptionItem){ MHD_OPTION_LISTEN_SOCKET, fd, NULL };
     if (threads > 1)
         options[n++] = (struct MHD_OptionItem){ MHD_OPTION_THREAD_POOL_SIZE, threads, NULL };
     options[n++] = (struct MHD_OptionItem){ MHD_OPTION_CONNECTION_LIMIT, MAX(connections_max, threads), NULL };
@@ -244,7 +249,7 @@ static int listener_start(struct http_listener *l, int fd, unsigned threads, uns
                                  MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     if (l->daemon)
         return 0;
-    (void)close(fd);
+    closep(&fd);
     return fault_set(fault, 500, "CannotListen", "The HTTP server can't start%s.",
                      l->tls ? "; are certificate and key a pair?" : "");
 }
@@ -358,8 +363,24 @@ int http_server_start(const struct http_options *o, struct http_server **ret, st
         if (r != 0)
             return r;
     }
+    if (o->adopt) {
+        s->listeners[0].adopts = true;
+        r = listener_start(&s->listeners[0], -1, 1, connections_max, timeout, fault);
+        if (r != 0)
+            return r;
+    }
     *ret = TAKE_PTR(s);
     return 0;
+}
+
+int http_server_adopt(struct http_server *s, int fd, const char *peer)
+{
+    /* libmicrohttpd keeps the address for us: it is where the name travels. */
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", peer);
+    if (MHD_add_connection(s->listeners[0].daemon, fd, (struct sockaddr *)&address, sizeof(address)) == MHD_YES)
+        return 0;
+    return -EMFILE;     /* it has closed the socket */
 }
 
 unsigned http_server_port(const struct http_server *s)
