@@ -20,6 +20,11 @@ bool given_member(const struct given *g, const struct schema *s, size_t offset)
     return false;
 }
 
+const char *check_uuid(const char *value)
+{
+    return uuid_valid(value) ? NULL : "is not a 'uuid'";
+}
+
 static bool is_null(const struct field *f, const void *object)
 {
     const void *at = field_at(f, object);

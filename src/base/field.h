@@ -177,6 +177,9 @@ bool schema_equal(const struct schema *s, const void *a, const void *b);
 /* Copies the given members from one struct to another of the same schema (pointers shared). */
 void schema_apply(const struct schema *s, const struct given *given, const void *from, void *to);
 
+/* A check that many rows share: a UUID, dashed or not. */
+const char *check_uuid(const char *value);
+
 /* Members by row, for generic code. */
 static inline void *field_at(const struct field *f, const void *object)
 {

@@ -2,14 +2,18 @@
 #include "cmd/services.h"
 #include "api/agent_link.h"
 #include "api/quota.h"
+#include "compute/compute.h"
 #include "identity/identity.h"
 #include "image/image.h"
+#include "network/network.h"
 
 const struct service *const SERVICES[] = {
     &IDENTITY_SERVICE,
     &IMAGE_SERVICE,
-    &IMAGE_AGENT_SERVICE,
+    &NETWORK_SERVICE,
+    &COMPUTE_SERVICE,
     &AGENT_SERVICE,
+    &IMAGE_AGENT_SERVICE,
     NULL,
 };
 

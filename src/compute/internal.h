@@ -53,7 +53,6 @@ int compute_known_args(struct call *c, int since, const char *const *names);
 void compute_put_time(struct json_out *o, const char *key, usec_t t, enum time_style style);
 /* field.check functions */
 const char *check_name(const char *s);
-const char *check_uuid(const char *s);
 const char *check_base64(const char *s);
 const char *check_hostname(const char *s);
 const char *check_tag(const char *s);

@@ -291,11 +291,6 @@ const char *check_name(const char *s)
     return NULL;
 }
 
-const char *check_uuid(const char *s)
-{
-    return uuid_valid(s) ? NULL : "is not a 'uuid'";
-}
-
 const char *check_base64(const char *s)
 {
     size_t n = 0, pad = 0;

@@ -173,8 +173,3 @@ const char *check_mac(const char *s)
     uint8_t m[6];
     return mac_parse(s, m) && !(m[0] & 1) ? NULL : "is not a valid MAC address";
 }
-
-const char *check_uuid(const char *s)
-{
-    return uuid_valid(s) ? NULL : "is not a valid UUID";
-}

@@ -42,7 +42,6 @@ bool ip_eui64(struct cidr net, const char *mac, struct ip *ret);
 const char *check_ip(const char *s);
 const char *check_cidr(const char *s);
 const char *check_mac(const char *s);
-const char *check_uuid(const char *s);
 const char *check_ip_or_cidr(const char *s);
 
 #endif

@@ -30,7 +30,7 @@ static int group_render(struct call *c, const void *object, struct json_out *o, 
     int r = rules_of(c->txn, g->head.id, &l);
     json_put_array(o, "security_group_rules");
     for (size_t i = 0; r == 0 && i < l.n; i++)
-        r = resource_render(c, &RULE_RESOURCE, l.v[i], true, NULL, o);
+        r = resource_render(c, &SECURITY_RULE_RESOURCE, l.v[i], true, NULL, o);
     json_close_array(o);
     return r;
 }
@@ -107,7 +107,7 @@ static int group_remove(struct call *c, void *object)
     return r;
 }
 
-const struct resource GROUP_RESOURCE = {
+const struct resource SECURITY_GROUP_RESOURCE = {
     .one = "security_group", .many = "security_groups", .kind = &SECURITY_GROUP_KIND, .title = "Security group",
     .not_found = "SecurityGroupNotFound", .visible = group_visible, .render = group_render, .create = group_create,
     .update = group_update, .remove = group_remove,
@@ -209,7 +209,7 @@ static int check_remote(struct call *c, struct security_rule *r)
         if (e < 0)
             return e;
         if (!g || !group_visible(c, g))
-            return neutron_absent(c, &GROUP_RESOURCE, r->remote_group_id);
+            return neutron_absent(c, &SECURITY_GROUP_RESOURCE, r->remote_group_id);
     }
     if (r->remote_ip_prefix && cidr_parse(r->remote_ip_prefix, false, &net)) {
         if ((net.first.version == 4) != STREQ(r->ethertype, "IPv4"))
@@ -229,7 +229,7 @@ static int rule_create(struct call *c, void *object)
     if (e < 0)
         return e;
     if (!g || !group_visible(c, g) || (!call_is_admin(c) && !str_eq(g->std.project_id, c->auth->project_id)))
-        return neutron_absent(c, &GROUP_RESOURCE, r->security_group_id);
+        return neutron_absent(c, &SECURITY_GROUP_RESOURCE, r->security_group_id);
     r->std.project_id = g->std.project_id;
     r->ethertype = str_or(r->ethertype, "IPv4");
     if (strcasecmp(r->ethertype, "IPv4") != 0 && strcasecmp(r->ethertype, "IPv6") != 0)
@@ -277,7 +277,7 @@ static int rule_render(struct call *c, const void *object, struct json_out *o, b
     return 0;
 }
 
-const struct resource RULE_RESOURCE = {
+const struct resource SECURITY_RULE_RESOURCE = {
     .one = "security_group_rule", .many = "security_group_rules", .kind = &SECURITY_RULE_KIND,
     .title = "Security group rule", .not_found = "SecurityGroupRuleNotFound", .render = rule_render,
     .create = rule_create, .taken = rule_taken,

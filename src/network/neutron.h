@@ -28,7 +28,7 @@ const char *neutron_mac_prefix(const struct call *c);
 extern const struct route TAG_ROUTES[];
 
 extern const struct resource NETWORK_RESOURCE, SUBNET_RESOURCE, PORT_RESOURCE, ROUTER_RESOURCE, FLOATING_RESOURCE,
-    GROUP_RESOURCE, RULE_RESOURCE;
+    SECURITY_GROUP_RESOURCE, SECURITY_RULE_RESOURCE;
 
 /* Special verbs, by file. */
 int router_add_interface(struct call *c);
