@@ -1,6 +1,8 @@
 /* See the header. */
 #include "harness.h"
 
+#include "http/websocket.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -184,6 +186,10 @@ static void app_handle(struct http_request *rq, void *app)
         pthread_mutex_unlock(&h->lock);
     } else if (STREQ(rq->path, "/upgrade")) {
         http_upgrade(rq, "echo", echo, h);
+    } else if (STREQ(rq->path, "/websocket")) {
+        struct fault fault = { 0 };
+        if (websocket_upgrade(rq, echo, h, &fault) != 0)
+            http_answer(rq, fault.status, "text/plain", fault.message, strlen(fault.message));
     } else {
         describe(rq);
     }
