@@ -40,7 +40,7 @@ static const struct field ROWS[] = {
          .max = 31536000),
     KNOB("password_expires_days", FIELD_INT, password_expires_days, "0", "Age at which a password expires; 0: never.",
          .max = 36500),
-    KNOB("password_history", FIELD_INT, password_history, "0", "How many of a user's last passwords, a new one included, must differ; 0: need not.",
+    KNOB("password_history", FIELD_INT, password_history, "0", "How many of a user's last passwords may not come again.",
          .max = 100),
     KNOB("password_min_age_days", FIELD_INT, password_min_age_days, "0",
          "Days before a user may change a password again.", .max = 3650),

@@ -19,17 +19,9 @@ static int subject(struct call *c, const char *rule, usec_t window, struct token
     struct fault why = { 0 };
     int r = str_empty(text) ? fault_set(&why, 404, "TokenNotFound", "Could not find token: .")
                             : token_validate(c->api, c->txn, c->arena, text, window, ret, &why);
-    if (r < 0)
-        return r;
-    if (r == FAULT)
-        *ret = (struct token_info){ 0 };
-    /* Who may not look at tokens of others does not learn which exist. */
-    int allowed = subject_target(c, ret, rule);
-    if (allowed)
-        return allowed;
     if (r == FAULT)
         c->fault = why;
-    return r;
+    return r ? r : subject_target(c, ret, rule);
 }
 
 int auth_get(struct call *c)

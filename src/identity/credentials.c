@@ -74,11 +74,19 @@ static int read_blob(struct call *c, struct credential *x, json_t **ret)
     return 0;
 }
 
+static int refuse_taken(struct call *c, const char *access_key)
+{
+    struct credential *other;
+    int r = txn_find_by(c->txn, &IDENTITY_CREDENTIAL_KIND, "access_key", access_key, &other);
+    if (r == 0 && other)
+        return conflict(c, "Conflict occurred attempting to store credential - Duplicate entry.");
+    return r;
+}
+
 /* Binds an ec2 key to what its maker's token is bound to. */
 static int bind(struct call *c, struct credential *x)
 {
     const struct token_info *i = auth_info(c->auth);
-    struct credential *other;
     _cleanup_(json_decrefp) json_t *blob = NULL;
     if (!x->project_id)
         return bad_request(c, "EC2 credentials require a project_id");
@@ -87,11 +95,8 @@ static int bind(struct call *c, struct credential *x)
         r = read_blob(c, x, &blob);
     if (r)
         return r;
-    x->head.id = PAIR_ID(c->arena, "ec2", x->access_key);
-    r = txn_get(c->txn, &IDENTITY_CREDENTIAL_KIND, x->head.id, &other);
-    if (r == 0 && other)
-        return conflict(c, "Conflict occurred attempting to store credential - Duplicate entry.");
-    if (i) {
+    r = refuse_taken(c, x->access_key);
+    if (r == 0 && i) {
         x->trust_id = i->payload.trust_id;
         x->app_cred_id = i->payload.app_cred_id;
     }
@@ -128,8 +133,8 @@ static int credential_update(struct call *c, const void *before, void *object)
     if (r == 0 && STREQ(x->type, "ec2")) {
         _cleanup_(json_decrefp) json_t *blob = NULL;
         r = read_blob(c, x, &blob);
-        if (r == 0 && old->access_key && !str_eq(x->access_key, old->access_key))
-            return bad_request(c, "access can not be updated for credential");
+        if (r == 0 && !str_eq(x->access_key, old->access_key))
+            r = refuse_taken(c, x->access_key);
     }
     return r ? r : extra_merge(c, &CREDENTIAL_SCHEMA, old->extra, &x->extra);
 }
@@ -207,7 +212,7 @@ static int make_ec2(struct call *c)
     struct credential x = { .user_id = user_id, .project_id = project_id, .type = "ec2",
                             .access_key = uuid_hex_new(c->arena) };
     x.blob = arena_printf(c->arena, "{\"access\": \"%s\", \"secret\": \"%s\"}", x.access_key, uuid_hex_new(c->arena));
-    x.head.id = PAIR_ID(c->arena, "ec2", x.access_key);
+    x.head.id = uuid_hex_new(c->arena);
     if (i) {
         x.trust_id = i->payload.trust_id;
         x.app_cred_id = i->payload.app_cred_id;
@@ -254,7 +259,7 @@ static int ec2_find(struct call *c, const char *rule, struct credential **ret)
 {
     int r = call_read(c);
     if (r == 0)
-        r = txn_get(c->txn, &IDENTITY_CREDENTIAL_KIND, PAIR_ID(c->arena, "ec2", call_param(c, "access")), ret);
+        r = txn_find_by(c->txn, &IDENTITY_CREDENTIAL_KIND, "access_key", call_param(c, "access"), ret);
     if (r == 0)
         r = allowed(c, rule, *ret ? (*ret)->user_id : call_param(c, "user_id"));
     if (r == 0 && (!*ret || !STREQ((*ret)->user_id, call_param(c, "user_id"))))

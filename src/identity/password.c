@@ -227,8 +227,8 @@ int password_rules(struct call *c, const char *password)
 int password_used_before(struct identity *id, const struct user *u, const char *password, bool *ret)
 {
     *ret = false;
-    /* The new one counts as one of the unique ones, the present one as another. */
-    int64_t keep = id->config->password_history - 1;
+    /* The present one counts as the first of them. */
+    int64_t keep = id->config->password_history;
     char text[CRYPT_OUTPUT_SIZE];
     for (int64_t i = 0; i < keep && !*ret; i++) {
         const char *hash = i == 0                       ? u->password_hash
@@ -247,7 +247,7 @@ int password_used_before(struct identity *id, const struct user *u, const char *
 void password_set(struct identity *id, struct arena *a, struct user *u, const char *hash, bool by_admin)
 {
     usec_t now = clock_wall();
-    size_t keep = id->config->password_history > 2 ? (size_t)id->config->password_history - 2 : 0;
+    size_t keep = id->config->password_history > 1 ? (size_t)id->config->password_history - 1 : 0;
     __typeof__(u->past) past = { 0 };
     if (keep) {
         VEC_FOREACH(p, &u->past)

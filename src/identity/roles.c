@@ -196,8 +196,8 @@ static int imply(struct call *c)
     int r = both_roles(c, &prior, &implied);
     if (r)
         return r;
-    if (implied->domain_id)
-        return call_fault(c, 403, "InvalidImpliedRole", "%s cannot be an implied roles", implied->head.id);
+    if (implied->domain_id && !prior->domain_id)
+        return call_fault(c, 403, "InvalidImpliedRole", "Global role cannot imply a domain-specific role");
     r = reaches(c->txn, c->arena, implied->head.id, prior->head.id, &circle);
     if (r)
         return r;
