@@ -126,6 +126,9 @@ static int route_call(struct call *c)
     c->params = m.params;
     c->status = m.route->status ? m.route->status : 200;
     r = authenticate(c);
+    if (!r && c->auth && c->auth->permits &&
+        !c->auth->permits(c->auth, c->service, c->http->method, c->http->path + strlen(c->service->prefix)))
+        return call_fault(c, 401, "Unauthorized", "The request you have made requires authentication.");
     if (!r && m.route->rule && c->auth)
         r = call_require(c, m.route->rule, NULL);
     return r;

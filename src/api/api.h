@@ -38,6 +38,9 @@ struct auth {
     usec_t issued_at, expires_at;
     const char *agent_host;                 /* a host agent's call: its host; else null */
     void *extra;                            /* the identity service's own */
+    /* Whether this token may make this call at all, whatever its roles; 'path' is below the
+     * service's prefix. Null: any. */
+    bool (*permits)(const struct auth *a, const struct service *s, const char *method, const char *path);
 };
 
 /* Opens what X-Auth-Token holds. 0; FAULT (401, or 404 for the subject); negative. Set by identity. */

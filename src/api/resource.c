@@ -42,6 +42,8 @@ static bool sees(struct call *c, const struct resource *r, const void *object)
 
 static int not_found(struct call *c, const struct resource *r, const char *id)
 {
+    if (r->not_found_noun)
+        return call_fault(c, 404, r->not_found, "Could not find %s: %s.", r->not_found_noun, id);
     return call_fault(c, 404, r->not_found, "%s %s could not be found.", r->title, id);
 }
 

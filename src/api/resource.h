@@ -15,6 +15,7 @@ struct resource {
     const struct kind *kind;
     const char *title;              /* "Network": for messages */
     const char *not_found;          /* type of the 404: "NetworkNotFound" */
+    const char *not_found_noun;     /* "network" makes it "Could not find network: ID."; null: "Network ID could not be found." */
     const char *rule_prefix;        /* rules are "<prefix>:create_network" or, with rule_verb_last, "<prefix>:network:create" */
 
     /* Which objects the caller may see: adds conditions to a list. Null: those of the caller's

@@ -279,7 +279,6 @@ static int method_token(struct proof *p, struct txn **t, const json_t *data)
 {
     struct call *c = p->c;
     const char *text;
-    struct fault ignored = { 0 };
     int r = text_member(c, data, "id", &text);
     if (r)
         return r;
@@ -288,10 +287,10 @@ static int method_token(struct proof *p, struct txn **t, const json_t *data)
     struct token_info *i = ARENA_NEW(c->arena, struct token_info);
     if (!i)
         return -ENOMEM;
-    r = token_validate(c->api, *t, c->arena, text, 0, i, &ignored);
+    r = token_validate(c->api, *t, c->arena, text, 0, i, &c->fault);
     if (r == FAULT)
-        return refuse(c, "bad token");
-    if (r < 0)
+        counter_inc(&refused);
+    if (r)
         return r;
     if (i->payload.trust_id)
         return call_fault(c, 403, "Forbidden", "Using trust-scoped token to create another token. Create a new "

@@ -109,7 +109,7 @@ static int region_remove(struct call *c, void *object)
 }
 
 const struct resource REGION_RESOURCE = {
-    .one = "region", .many = "regions", .kind = &IDENTITY_REGION_KIND, .title = "Region", .not_found = "NotFound",
+    .one = "region", .many = "regions", .kind = &IDENTITY_REGION_KIND, .title = "Region", .not_found = "NotFound", .not_found_noun = "region",
     .scope = everything, .visible = anything, .render = region_render, .create = region_create,
     .update = region_update, .remove = region_remove, .hex_ids = true,
 };
@@ -163,7 +163,7 @@ static int service_remove(struct call *c, void *object)
 
 const struct resource SERVICE_RESOURCE = {
     .one = "service", .many = "services", .kind = &IDENTITY_SERVICE_KIND, .title = "Service",
-    .not_found = "NotFound", .scope = everything, .visible = anything, .filter = filter_operators,
+    .not_found = "NotFound", .not_found_noun = "service", .scope = everything, .visible = anything, .filter = filter_operators,
     .render = service_render, .create = service_create, .update = service_update, .remove = service_remove,
     .hex_ids = true,
 };
@@ -234,7 +234,7 @@ static int endpoint_filter(struct call *c, struct query *q, const char *name, co
 
 const struct resource ENDPOINT_RESOURCE = {
     .one = "endpoint", .many = "endpoints", .kind = &IDENTITY_ENDPOINT_KIND, .title = "Endpoint",
-    .not_found = "NotFound", .scope = everything, .visible = anything, .filter = endpoint_filter,
+    .not_found = "NotFound", .not_found_noun = "endpoint", .scope = everything, .visible = anything, .filter = endpoint_filter,
     .render = endpoint_render, .create = endpoint_create, .update = endpoint_update, .remove = endpoint_remove,
     .hex_ids = true,
 };
@@ -287,7 +287,7 @@ static int group_remove(struct call *c, void *object)
 
 const struct resource ENDPOINT_GROUP_RESOURCE = {
     .one = "endpoint_group", .many = "endpoint_groups", .kind = &IDENTITY_ENDPOINT_GROUP_KIND,
-    .title = "Endpoint group", .not_found = "NotFound", .scope = everything, .visible = anything,
+    .title = "Endpoint group", .not_found = "NotFound", .not_found_noun = "endpoint group", .scope = everything, .visible = anything,
     .filter = filter_operators, .render = group_render, .create = group_create, .update = group_update,
     .remove = group_remove, .hex_ids = true,
 };

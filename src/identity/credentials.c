@@ -148,7 +148,7 @@ static int credential_remove(struct call *c, void *object)
 
 const struct resource CREDENTIAL_RESOURCE = {
     .one = "credential", .many = "credentials", .kind = &IDENTITY_CREDENTIAL_KIND, .title = "Credential",
-    .not_found = "NotFound", .scope = credential_scope, .visible = any_credential, .filter = filter_operators,
+    .not_found = "NotFound", .not_found_noun = "credential", .scope = credential_scope, .visible = any_credential, .filter = filter_operators,
     .render = credential_render, .create = credential_create, .update = credential_update,
     .remove = credential_remove, .hex_ids = true,
 };

@@ -65,7 +65,7 @@ static bool any_group(struct call *c, const void *object)
 }
 
 const struct resource GROUP_RESOURCE = {
-    .one = "group", .many = "groups", .kind = &IDENTITY_GROUP_KIND, .title = "Group", .not_found = "NotFound",
+    .one = "group", .many = "groups", .kind = &IDENTITY_GROUP_KIND, .title = "Group", .not_found = "NotFound", .not_found_noun = "group",
     .scope = group_scope, .visible = any_group, .filter = filter_operators, .render = group_render,
     .create = group_create, .update = group_update, .remove = group_remove, .taken = group_taken, .hex_ids = true,
 };

@@ -139,6 +139,7 @@ struct token_info {
     struct auth auth;               /* auth.extra points back here */
     struct token_payload payload;
     usec_t password_expires_at;
+    usec_t good_until;              /* end of the trust or application credential behind it; 0: none */
     bool project_is_domain;
     const char *trustor_id, *trustee_id;    /* when payload.trust_id is set */
     bool impersonation;
@@ -175,7 +176,9 @@ void token_cache_add(struct token_cache *c, uint64_t generation, const char *tok
 bool token_cache_find_answer(struct token_cache *c, uint64_t generation, const char *token, struct buf *out);
 void token_cache_add_answer(struct token_cache *c, uint64_t generation, const char *token, const char *text, size_t n);
 
-/* ---- credentials.c ---- */
+bool access_rules_permit(const struct auth *auth, const struct service *service, const char *method, const char *path);
+
+/* ---- totp.c ---- */
 
 /* Checks a TOTP passcode against the user's credentials. */
 int totp_check(struct txn *t, struct arena *a, const char *user_id, const char *passcode, bool *ret);

@@ -99,7 +99,7 @@ static int registered_taken(struct call *c, const void *object)
 
 const struct resource REGISTERED_LIMIT_RESOURCE = {
     .one = "registered_limit", .many = "registered_limits", .kind = &IDENTITY_REGISTERED_LIMIT_KIND,
-    .title = "Registered limit", .not_found = "NotFound", .scope = everything, .visible = anything,
+    .title = "Registered limit", .not_found = "NotFound", .not_found_noun = "registered limit", .scope = everything, .visible = anything,
     .filter = null_filter, .render = registered_render, .update = registered_update, .remove = registered_remove,
     .taken = registered_taken, .hex_ids = true,
 };
@@ -220,7 +220,7 @@ static int limit_taken(struct call *c, const void *object)
 }
 
 const struct resource LIMIT_RESOURCE = {
-    .one = "limit", .many = "limits", .kind = &IDENTITY_LIMIT_KIND, .title = "Limit", .not_found = "NotFound",
+    .one = "limit", .many = "limits", .kind = &IDENTITY_LIMIT_KIND, .title = "Limit", .not_found = "NotFound", .not_found_noun = "limit",
     .scope = limit_scope, .visible = anything, .filter = null_filter, .render = limit_render,
     .update = limit_update, .taken = limit_taken, .hex_ids = true,
 };

@@ -49,7 +49,7 @@ static int policy_remove(struct call *c, void *object)
 }
 
 const struct resource POLICY_RESOURCE = {
-    .one = "policy", .many = "policies", .kind = &IDENTITY_POLICY_KIND, .title = "Policy", .not_found = "NotFound",
+    .one = "policy", .many = "policies", .kind = &IDENTITY_POLICY_KIND, .title = "Policy", .not_found = "NotFound", .not_found_noun = "policy",
     .scope = everything, .visible = anything, .filter = filter_operators, .render = policy_render,
     .create = policy_create, .update = policy_update, .remove = policy_remove, .hex_ids = true,
 };
@@ -217,6 +217,6 @@ static int consumer_update(struct call *c, const void *before, void *object)
 
 const struct resource CONSUMER_RESOURCE = {
     .one = "consumer", .many = "consumers", .kind = &IDENTITY_CONSUMER_KIND, .title = "Consumer",
-    .not_found = "NotFound", .scope = everything, .visible = anything, .render = consumer_render,
+    .not_found = "NotFound", .not_found_noun = "consumer", .scope = everything, .visible = anything, .render = consumer_render,
     .create = consumer_make, .update = consumer_update, .hex_ids = true,
 };

@@ -322,12 +322,12 @@ static int project_remove(struct call *c, void *object)
 }
 
 const struct resource PROJECT_RESOURCE = {
-    .one = "project", .many = "projects", .kind = &IDENTITY_PROJECT_KIND, .title = "Project", .not_found = "NotFound",
+    .one = "project", .many = "projects", .kind = &IDENTITY_PROJECT_KIND, .title = "Project", .not_found = "NotFound", .not_found_noun = "project",
     .scope = project_scope, .visible = any_project, .filter = tag_filter, .render = project_render,
     .create = project_create, .update = project_update, .remove = project_remove, .taken = taken, .hex_ids = true,
 };
 const struct resource DOMAIN_RESOURCE = {
-    .one = "domain", .many = "domains", .kind = &IDENTITY_PROJECT_KIND, .title = "Domain", .not_found = "NotFound",
+    .one = "domain", .many = "domains", .kind = &IDENTITY_PROJECT_KIND, .title = "Domain", .not_found = "NotFound", .not_found_noun = "domain",
     .scope = domain_scope, .visible = domain_visible, .filter = tag_filter, .render = domain_render,
     .create = domain_create, .update = project_update, .remove = project_remove, .taken = taken, .hex_ids = true,
 };

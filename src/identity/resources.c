@@ -314,7 +314,11 @@ const struct kind IDENTITY_CREDENTIAL_KIND = { .name = "identity.credential", .s
 static const char *const METHODS[] = { "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", NULL };
 static const char *check_rule_path(const char *s)
 {
-    return *s == '/' ? NULL : "does not match '^/.*'";
+    const char *first = strstr(s, "**"), *second = first ? strstr(first + 2, "**") : NULL;
+    if (*s != '/')
+        return "does not match '^/.*'";
+    /* Each more of them multiplies the work of matching. */
+    return second && strstr(second + 2, "**") ? "has more than two '**'" : NULL;
 }
 static const struct field ACCESS_RULE_FIELDS[] = {
     { "id", FIELD_STRING, offsetof(struct access_rule, head.id), IN_CREATE | FILTER | SORT, .max = 63 },

@@ -99,7 +99,7 @@ static int role_taken(struct call *c, const void *object)
 }
 
 const struct resource ROLE_RESOURCE = {
-    .one = "role", .many = "roles", .kind = &IDENTITY_ROLE_KIND, .title = "Role", .not_found = "NotFound",
+    .one = "role", .many = "roles", .kind = &IDENTITY_ROLE_KIND, .title = "Role", .not_found = "NotFound", .not_found_noun = "role",
     .scope = role_scope, .visible = any_role, .filter = filter_operators, .render = role_render,
     .create = role_create, .update = role_update, .remove = role_remove, .taken = role_taken, .hex_ids = true,
 };

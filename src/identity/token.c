@@ -15,7 +15,7 @@
 
 static int bad_token(struct fault *f)
 {
-    return fault_set(f, 404, "TokenNotFound", "This is not a recognized Fernet token or it is void.");
+    return fault_set(f, 404, "TokenNotFound", "Could not find token: it is not one of this cloud, has expired or was revoked.");
 }
 
 static int get_domain(struct txn *t, const char *id, usec_t issued_at, const struct project **ret)
@@ -144,6 +144,7 @@ static int resolve_trust(struct api *api, struct txn *t, struct arena *a, struct
     bool all = true;
     if (r == 0)
         r = narrow_roles(api, t, a, &trust->role_ids, &have, true, roles, &all);
+    i->good_until = trust->expires_at;
     i->trustor_id = trust->trustor_user_id;
     i->trustee_id = trust->trustee_user_id;
     i->impersonation = trust->impersonation;
@@ -171,9 +172,12 @@ static int resolve_app_cred(struct api *api, struct txn *t, struct arena *a, str
         return r;
     *roles = (struct ref_list){ 0 };
     r = narrow_roles(api, t, a, &cred->role_ids, &have, true, roles, &all);
+    i->good_until = cred->expires_at;
     i->app_cred_name = cred->name;
     i->app_cred_unrestricted = cred->unrestricted;
     i->has_access_rules = cred->access_rule_ids.n > 0;
+    if (i->has_access_rules)
+        i->auth.permits = access_rules_permit;
     for (size_t k = 0; r == 0 && k < cred->access_rule_ids.n; k++) {
         struct access_rule *rule;
         r = txn_get(t, &IDENTITY_ACCESS_RULE_KIND, cred->access_rule_ids.v[k], &rule);
@@ -235,7 +239,8 @@ int token_validate(struct api *api, struct txn *t, struct arena *a, const char *
     uint64_t generation = atomic_load(&id->generation);
     struct token_payload p;
     if (token_cache_find(id->cache, generation, token, a, ret)) {
-        bool alive = ret->payload.expires_at + window > clock_wall();
+        usec_t now = clock_wall();
+        bool alive = ret->payload.expires_at + window > now && (!ret->good_until || ret->good_until > now);
         ret->auth.token = token;
         return alive ? 0 : bad_token(fault);
     }
@@ -251,8 +256,7 @@ int token_validate(struct api *api, struct txn *t, struct arena *a, const char *
     }
     r = token_resolve(api, t, a, &p, window, ret, fault);
     ret->auth.token = token;
-    /* What has an end of its own (a trust, an application credential) is looked at each time. */
-    if (r == 0 && !p.trust_id && !p.app_cred_id)
+    if (r == 0)
         token_cache_add(id->cache, generation, token, ret);
     return r;
 }
@@ -285,7 +289,7 @@ int token_issue(struct api *api, struct txn *t, struct arena *a, struct token_pa
     if (r == 0)
         r = token_seal(id->keys, p, out);
     /* Whoever asks for a token uses it next. */
-    if (r == 0 && !p->trust_id && !p->app_cred_id)
+    if (r == 0)
         token_cache_add(id->cache, generation, out, ret);
     return r;
 }

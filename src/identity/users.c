@@ -156,7 +156,7 @@ static bool any_user(struct call *c, const void *object)
 }
 
 const struct resource USER_RESOURCE = {
-    .one = "user", .many = "users", .kind = &IDENTITY_USER_KIND, .title = "User", .not_found = "NotFound",
+    .one = "user", .many = "users", .kind = &IDENTITY_USER_KIND, .title = "User", .not_found = "NotFound", .not_found_noun = "user",
     .scope = user_scope, .visible = any_user, .filter = user_filter, .render = user_render, .create = user_create_in,
     .update = user_update_in, .remove = user_remove, .taken = user_taken, .hex_ids = true,
 };
