@@ -101,7 +101,8 @@ unsigned http_server_port(const struct http_server *s);
 /* Serves a connected socket that was accepted elsewhere (in another network namespace); the socket
  * is taken over. 'peer' becomes rq->peer: at most 100 characters that say where it came from. */
 int http_server_adopt(struct http_server *s, int fd, const char *peer);
-/* Accepts nothing new, wakes what is parked (with 'stopping'), finishes what is under way for at most 'grace'. */
+/* Accepts nothing new, wakes what is parked (with 'stopping'), finishes what is under way for at
+ * most 'grace', then cuts the clients. Handlers that still run are waited for in any case. */
 void http_server_stop(struct http_server *s, usec_t grace);
 
 /* A header of the request by its name (without case), or null. */
@@ -112,7 +113,8 @@ void http_headers(const struct http_request *rq, void (*fn)(void *arg, const cha
 /* The first query argument of that name, or null. */
 const char *http_arg(const struct http_request *rq, const char *name);
 
-/* Adds a header to the answer; before answering. Values with control characters are dropped and logged. */
+/* Adds a header to the answer; before answering. A name may come twice. Content-Length,
+ * Connection and their like are the server's and ignored. Values with control characters are dropped and logged. */
 void http_set_header(struct http_request *rq, const char *name, const char *value);
 
 /* Answers with a body that is copied. 'type' may be null when size is 0. */
@@ -130,20 +132,24 @@ void http_answer_stream(struct http_request *rq, int status, const char *type, u
                         void (*free_cookie)(void *cookie), void *cookie);
 
 /* Puts the request aside: no thread is held. 'woken' runs on a worker when http_wake() was
- * called or the time is up, and must answer or park again. */
+ * called or the time is up (or the client has gone, which counts as that), and must answer or,
+ * unless the server is stopping, park again. Null: it could not be parked and has its answer;
+ * the other two take null. */
 struct http_parked;
 enum http_wake_reason { HTTP_WOKEN, HTTP_TIMED_OUT, HTTP_STOPPING };
 struct http_parked *http_park(struct http_request *rq, usec_t timeout,
                               void (*woken)(struct http_request *rq, void *arg, enum http_wake_reason why),
                               void *arg);
-/* Any thread; harmless when it has woken already. Each http_park() result is released once with
+/* Any thread; harmless when it has woken already, and before handle() has returned. Each http_park() result is released once with
  * http_parked_unref(). */
 void http_wake(struct http_parked *p);
 void http_parked_unref(struct http_parked *p);
 
 /* Switches protocols (WebSocket): answers 101 with the headers set so far, then gives the raw
  * socket to 'run' on a thread of its own; the socket is closed when run returns. 'extra' are
- * bytes that came already. For TLS connections the socket is a pair's end that is plain. */
+ * bytes that came already. For TLS connections the socket is a pair's end that is plain. The
+ * server's stop shuts the socket down and waits for run. run is called exactly once: with fd -1
+ * when the client was gone before the switch, so that 'arg' is always given back. */
 void http_upgrade(struct http_request *rq, const char *protocol,
                   void (*run)(int fd, const void *extra, size_t extra_size, void *arg), void *arg);
 
