@@ -72,7 +72,7 @@ struct blob_class {
     void (*unpin)(struct blob_store *s, const char *key);
     /* Removes it unless it is pinned or used; asks while no pin can be taken. Absent: 0. */
     int (*collect)(struct blob_store *s, const char *key, blob_used_fn *used, void *cookie);
-    /* Removes what no record uses and what writers that died left, all older than 'age'.
+    /* Removes what no record uses, when it is older than 'age', and what writers that died left.
      * 'ret_removed' may be null. */
     int (*sweep)(struct blob_store *s, usec_t age, blob_used_fn *used, void *cookie, unsigned *ret_removed);
 

@@ -2,7 +2,8 @@
  * The blob store in a local folder.
  *
  *     PATH/blobs/ab/abcdef...    one file per blob, named by the SHA-512 of its bytes
- *     PATH/tmp/xxxx.part         what is being written
+ *     PATH/tmp/xxxx.part         what is being written, locked by its writer
+ *     PATH/tmp/xxxx.scratch      what a program is writing for us
  *
  * A writer fills a file in tmp; finishing syncs it and renames it to its name, so a blob
  * under its name is always whole. Equal bytes meet the same name: the second is dropped.
@@ -27,6 +28,7 @@
 #include <openssl/evp.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -206,10 +208,12 @@ static int dir_begin(struct blob_store *store, uint64_t size_hint, struct blob_w
         char id[UUID_TEXT_SIZE], name[48];
         snprintf(name, sizeof(name), "%s.part", uuid_text(id));
         w->fd = openat(s->tmp_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-        if (w->fd >= 0)
+        if (w->fd >= 0) {
             memcpy(w->name, name, sizeof(name));
-        else
+            (void)flock(w->fd, LOCK_EX | LOCK_NB);      /* says that somebody is at it: see abandoned() */
+        } else {
             r = is_full(errno) ? BLOB_FULL : -errno;
+        }
     }
     if (r != 0) {
         dir_abort(&w->base);
@@ -469,6 +473,20 @@ static bool older(int dir, const char *name, usec_t age)
     return clock_wall() - changed >= age;
 }
 
+#define YOUNG SECONDS(10)
+
+/* A file in tmp whose writer has died holds no lock any more. What programs write (scratch) holds none
+ * ever, and goes by age. */
+static bool abandoned(int dir, const char *name, usec_t age)
+{
+    if (str_ends(name, ".scratch"))
+        return older(dir, name, age);
+    if (!str_ends(name, ".part") || !older(dir, name, YOUNG))
+        return false;
+    _cleanup_(closep) int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
 static int dir_list(int at, const char *name, DIR **ret)
 {
     int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -518,7 +536,7 @@ static int dir_sweep(struct blob_store *store, usec_t age, blob_used_fn *used, v
     if (r < 0)
         return r;
     for (struct dirent *e; (e = readdir(tmp));)
-        if (str_ends(e->d_name, ".part") && older(dirfd(tmp), e->d_name, age))
+        if (abandoned(dirfd(tmp), e->d_name, age))
             removed += unlinkat(dirfd(tmp), e->d_name, 0) == 0;
     _cleanup_(closedirp) DIR *d = NULL;
     r = dir_list(s->blobs_fd, ".", &d);
@@ -553,7 +571,7 @@ static const char *dir_path(struct blob_store *store, const char *key, struct ar
 static int dir_scratch(struct blob_store *store, struct arena *a, const char **ret_path)
 {
     char id[UUID_TEXT_SIZE];
-    const char *path = arena_printf(a, "%s/tmp/%s.part", dir_of(store)->path, uuid_text(id));
+    const char *path = arena_printf(a, "%s/tmp/%s.scratch", dir_of(store)->path, uuid_text(id));
     if (!path)
         return -ENOMEM;
     *ret_path = path;

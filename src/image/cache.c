@@ -190,14 +190,15 @@ static int fill_one(struct image_state *s, struct arena *a, const struct image *
         if (from)
             r = blob_copy(from, i->blob, s->cache, &info);
     }
-    for (size_t k = 0; i && r == BLOB_MISSING && k < i->locations.n; k++) {
+    if (i && r == BLOB_MISSING && i->locations.n) {
         struct fault why;
-        r = web_fetch(s, a, i->locations.v[k].url, NULL, false, UINT64_MAX, &info, &why);
+        r = image_fetch(s, a, i, &info, &why);
         if (r == 0) {
-            r = !i->hash_value || STREQ(i->hash_value, info.key) ? blob_copy(s->stores[0], info.key, s->cache, &info)
-                                                                  : BLOB_MISSING;
+            struct blob_info near;
+            r = blob_copy(s->stores[0], info.key, s->cache, &near);
             blob_unpin(s->stores[0], info.key);
             image_collect_key(s, s->stores[0], info.key);
+            info = near;
         } else if (r == FAULT) {
             r = BLOB_MISSING;
         }

@@ -443,26 +443,55 @@ static int send_bytes(struct call *c, struct blob_reader *r)
     return 0;
 }
 
-/* An image whose bytes are elsewhere is fetched near before it is sent. */
-static int fetch_near(struct call *c, struct image_state *s, const struct image *i, struct blob_reader *ret)
+int image_fetch(struct image_state *s, struct arena *a, const struct image *i, struct blob_info *ret,
+                struct fault *f)
 {
-    struct fault f = {};
     VEC_FOREACH(l, &i->locations) {
         struct blob_info info;
-        int r = web_fetch(s, c->arena, l->url, NULL, false, UINT64_MAX, &info, &f);
+        struct blob_reader reader = {};
+        struct inspect_result verdict;
+        struct image judged = *i;
+        int r = web_fetch(s, a, l->url, NULL, false, UINT64_MAX, &info, f);
         if (r < 0)
             return r;
         if (r == FAULT)
             continue;
-        bool right = !i->hash_value || STREQ(i->hash_value, info.key);
-        r = right ? blob_open(s->stores[0], info.key, ret) : BLOB_MISSING;
+        if (i->hash_value && !STREQ(i->hash_value, info.key))
+            r = fault_set(f, 503, "ServiceUnavailable", "The bytes at %s are not what the image's hash says.", l->url);
+        if (r == 0)
+            r = blob_open(s->stores[0], info.key, &reader);
+        if (r == 0)
+            r = reader.fd >= 0 ? inspect_fd(reader.fd, &verdict) : -ENOTSUP;
+        blob_close(&reader);
+        if (r == 0)
+            r = image_judge(s, &judged, &verdict, f);
+        if (r == 0) {
+            *ret = info;
+            return 0;
+        }
         blob_unpin(s->stores[0], info.key);
         image_collect_key(s, s->stores[0], info.key);
-        if (r != BLOB_MISSING)
+        if (r < 0)
             return r;
     }
-    return call_fault(c, 503, "ServiceUnavailable", "The image's bytes can't be had from where they are.%s%s",
-                      f.message[0] ? " " : "", f.message);
+    return FAULT;
+}
+
+/* An image whose bytes are elsewhere is fetched near before it is sent. */
+static int fetch_near(struct call *c, struct image_state *s, const struct image *i, struct blob_reader *ret)
+{
+    struct fault f = {};
+    struct blob_info info;
+    int r = image_fetch(s, c->arena, i, &info, &f);
+    if (r == FAULT)
+        return call_fault(c, 503, "ServiceUnavailable", "The image's bytes can't be had from where they are. %s",
+                          f.message);
+    if (r != 0)
+        return r;
+    r = blob_open(s->stores[0], info.key, ret);
+    blob_unpin(s->stores[0], info.key);
+    image_collect_key(s, s->stores[0], info.key);
+    return r == BLOB_MISSING ? -ENOENT : r;
 }
 
 int image_download(struct call *c)

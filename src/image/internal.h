@@ -125,7 +125,7 @@ int images_patch(struct call *c);
 int members_list(struct call *c), members_show(struct call *c), members_create(struct call *c),
     members_update(struct call *c), members_delete(struct call *c), tags_put(struct call *c),
     tags_delete(struct call *c);
-int schema_show(struct call *c), versions_show(struct call *c), info_import(struct call *c),
+int schema_show(struct call *c), schema_show_metadef(struct call *c), versions_show(struct call *c), info_import(struct call *c),
     info_stores(struct call *c), info_stores_detail(struct call *c), info_usage(struct call *c);
 int metadef_types_list(struct call *c), metadef_namespaces_list(struct call *c), metadef_namespaces_create(struct call *c),
     metadef_namespaces_show(struct call *c), metadef_namespaces_update(struct call *c),
@@ -144,6 +144,10 @@ int upload_begin(struct call *c), upload_end(struct call *c), stage_begin(struct
     image_download(struct call *c), agent_download(struct call *c), agent_upload_begin(struct call *c);
 /* Opens the bytes of an active image wherever they are. 0; BLOB_MISSING. */
 int image_reader(struct image_state *s, struct arena *a, const struct image *i, struct blob_reader *ret);
+/* Fetches an image that is elsewhere into the first store, pinned, and judges it as an upload would be.
+ * 0; FAULT. */
+int image_fetch(struct image_state *s, struct arena *a, const struct image *i, struct blob_info *ret,
+                struct fault *f);
 /* Drops blobs of an image that is gone or changed, unless somebody else uses them. */
 void image_collect(struct image_state *s, const struct image *was);
 void image_collect_key(struct image_state *s, struct blob_store *store, const char *key);

@@ -204,15 +204,14 @@ static void write_one(const struct description *d, struct json_out *o)
     json_close_object(o);
 }
 
-int schema_show(struct call *c)
+static int show(struct call *c, const char *path)
 {
-    const char *path = call_param(c, "name");
     const struct description *d = NULL;
-    for (size_t k = 0; !d && k < ARRAY_SIZE(DESCRIPTIONS); k++)
+    for (size_t k = 0; path && !d && k < ARRAY_SIZE(DESCRIPTIONS); k++)
         if (STREQ(DESCRIPTIONS[k].path, path))
             d = &DESCRIPTIONS[k];
     if (!d)
-        return call_fault(c, 404, "NotFound", "There is no schema %s.", path);
+        return call_fault(c, 404, "NotFound", "There is no schema %s.", str_or(path, ""));
     if (!d->many) {
         write_one(d, &c->out);
         return 0;
@@ -232,6 +231,16 @@ int schema_show(struct call *c)
     json_put_raw(&c->out, "links", LIST_LINKS);
     json_close_object(&c->out);
     return 0;
+}
+
+int schema_show(struct call *c)
+{
+    return show(c, call_param(c, "name"));
+}
+
+int schema_show_metadef(struct call *c)
+{
+    return show(c, arena_printf(c->arena, "metadefs/%s", call_param(c, "name")));
 }
 
 /* ---- discovery ---- */

@@ -190,12 +190,18 @@ static void swept(void **state)
     blob_unpin(s, kept.key);
     blob_unpin(s, gone.key);
     files_write("swept/tmp/dead.part", "x", 1);
+    struct blob_writer *busy;
+    assert_int_equal(blob_begin(s, 0, &busy), 0);
     unsigned n;
     assert_int_equal(s->class->sweep(s, HOURS(1), somebody, kept.key, &n), 0);
     assert_int_equal(n, 0);
+    clock_fake(clock_wall() + MINUTES(1));
+    assert_int_equal(s->class->sweep(s, HOURS(1), somebody, kept.key, &n), 0);
+    assert_int_equal(n, 1);                 /* the dead writer's file, not the living one's */
     clock_fake(clock_wall() + HOURS(2));
     assert_int_equal(s->class->sweep(s, HOURS(1), somebody, kept.key, &n), 0);
-    assert_int_equal(n, 2);
+    assert_int_equal(n, 1);
+    blob_abort(busy);
     assert_int_equal(count_files("swept"), 1);
     clock_real();
     blob_store_free(s);

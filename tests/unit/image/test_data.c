@@ -201,6 +201,12 @@ static void limits(void **state)
     assert_int_equal(drop_image(ALICE, id), 204);
 }
 
+static void configure_locations(struct world *x)
+{
+    x->config.image_locations = true;
+    x->config.web_download_private = true;
+}
+
 static void stage(const char *id, const void *data, size_t n)
 {
     assert_int_equal(world_call(w, ALICE, "PUT", path(id, "/stage"), "application/octet-stream", data, n), 204);
@@ -288,6 +294,32 @@ static void web_download(void **state)
     assert_int_equal(drop_image(ALICE, id), 204);
     assert_int_equal(drop_image(ALICE, source), 204);
     assert_files("/blobs/", 0);
+}
+
+/* An image by URL: served from there, and judged like any other. */
+static void located(void **state)
+{
+    (void)state;
+    struct world *plain = w;
+    w = world_new("located", configure_locations);
+    const char *id = world_image(w, ALICE, RAW);
+    const char *base = arena_printf(w->arena, "http://127.0.0.1:%u", http_server_port(w->server));
+    const char *patch = arena_printf(w->arena, "[{\"op\":\"add\",\"path\":\"/locations/-\",\"value\":{\"url\":\"%s/image/versions\","
+                         "\"metadata\":{\"a\":\"b\"}}}]", base);
+    assert_int_equal(world_call(w, ALICE, "PATCH", path(id, ""), "application/openstack-images-v2.1-json-patch", patch,
+                                strlen(patch)), 200);
+    assert_string_equal(world_text(w, "status"), "active");
+    assert_int_equal(world_get(w, ALICE, path(id, "/file")), 200);
+    assert_non_null(strstr(buf_text(&w->body), "v2.16"));
+    assert_files("/blobs/", 0);
+    /* The same bytes are no qcow2. */
+    const char *wrong = world_image(w, ALICE, QCOW2);
+    assert_int_equal(world_call(w, ALICE, "PATCH", path(wrong, ""), "application/openstack-images-v2.1-json-patch", patch,
+                                strlen(patch)), 200);
+    assert_int_equal(world_get(w, ALICE, path(wrong, "/file")), 503);
+    assert_files("/blobs/", 0);
+    world_free(w);
+    w = plain;
 }
 
 static void cached(void **state)
@@ -465,7 +497,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(up_and_down), cmocka_unit_test(ranges), cmocka_unit_test(large), cmocka_unit_test(refused),
         cmocka_unit_test(cut_short), cmocka_unit_test(limits), cmocka_unit_test(import_staged),
-        cmocka_unit_test(import_refused), cmocka_unit_test(web_download), cmocka_unit_test(cached),
+        cmocka_unit_test(import_refused), cmocka_unit_test(web_download), cmocka_unit_test(located),
+        cmocka_unit_test(cached),
         cmocka_unit_test(signed_image), cmocka_unit_test(conversion), cmocka_unit_test(agents),
     };
     return cmocka_run_group_tests(tests, begin, end);
