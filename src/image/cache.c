@@ -28,7 +28,7 @@ static const struct field FIELDS[] = {
     { "accessed_at", FIELD_TIME, offsetof(struct image_cached, accessed_at), 0, .doc = "Last read" },
     { "modified_at", FIELD_TIME, offsetof(struct image_cached, modified_at), 0, .doc = "When it was filled" },
 };
-static const SCHEMA(CACHED_SCHEMA, struct image_cached, FIELDS);
+static SCHEMA(CACHED_SCHEMA, struct image_cached, FIELDS);
 const struct kind IMAGE_CACHED_KIND = { .name = "image.cached", .schema = &CACHED_SCHEMA };
 
 static int entries(struct txn *t, struct arena *a, const char *status, struct results *ret)

@@ -31,7 +31,7 @@ static const struct field LOCATION_FIELDS[] = {
     { "url", FIELD_STRING, offsetof(struct image_location, url), 0, .doc = "Where the bytes are." },
     { "metadata", FIELD_JSON, offsetof(struct image_location, metadata), 0, .doc = "What its setter noted." },
 };
-static const SCHEMA(LOCATION_SCHEMA, struct image_location, LOCATION_FIELDS);
+static SCHEMA(LOCATION_SCHEMA, struct image_location, LOCATION_FIELDS);
 
 static const struct field MEMBER_FIELDS[] = {
     { "member_id", FIELD_STRING, offsetof(struct image_member, member_id), 0, .doc = "A project." },
@@ -40,7 +40,7 @@ static const struct field MEMBER_FIELDS[] = {
     { "created_at", FIELD_TIME, offsetof(struct image_member, created_at), 0, .doc = "When it was added." },
     { "updated_at", FIELD_TIME, offsetof(struct image_member, updated_at), 0, .doc = "When it last changed." },
 };
-static const SCHEMA(MEMBER_SCHEMA, struct image_member, MEMBER_FIELDS);
+static SCHEMA(MEMBER_SCHEMA, struct image_member, MEMBER_FIELDS);
 
 #define SET (IN_CREATE | IN_UPDATE)
 static const struct field IMAGE_FIELDS[] = {

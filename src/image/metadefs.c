@@ -35,7 +35,7 @@ static const struct field ITEM_FIELDS[] = {
     { "created_at", FIELD_TIME, offsetof(struct item, created_at), 0, .doc = "When it was made." },
     { "updated_at", FIELD_TIME, offsetof(struct item, updated_at), 0, .doc = "Its last change." },
 };
-static const SCHEMA(ITEM_SCHEMA, struct item, ITEM_FIELDS);
+static SCHEMA(ITEM_SCHEMA, struct item, ITEM_FIELDS);
 static const char *const VISIBILITIES[] = { "public", "private", NULL };
 
 #define BOTH (IN_CREATE | IN_UPDATE)
@@ -61,7 +61,7 @@ static const struct field METADEF_FIELDS[] = {
     { "types", FIELD_OBJECTS, offsetof(struct metadef, types), 0, .sub = &ITEM_SCHEMA,
       .doc = "Resource types that it is for." },
 };
-static const SCHEMA(METADEF_SCHEMA, struct metadef, METADEF_FIELDS);
+static SCHEMA(METADEF_SCHEMA, struct metadef, METADEF_FIELDS);
 
 static void metadef_keys(const void *object, struct key_sink *k)
 {
