@@ -177,7 +177,6 @@ static void run_group(struct store *s, struct write **queue)
         counter_inc(&commits);
         s->revision = after;
     }
-    /* Before anybody hears of its own write: what others remember of the state is then stale already. */
     /* Before the callers hear of it: what they do next must not meet a cache that a watch was to clear. */
     if (r == 0 && after != before)
         watches_wake(s);
