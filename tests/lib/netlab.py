@@ -158,12 +158,12 @@ class Guest:
 
     # --- what guests do ---
 
-    def ping(self, to, seconds=1):
+    def ping(self, to, seconds=2):
         p = subprocess.run(["ip", "netns", "exec", self.name, "ping", "-n", "-c", "1", "-W", str(seconds), to],
                            capture_output=True)
         return p.returncode == 0
 
-    def connect(self, to, port, seconds=1.0, say=None):
+    def connect(self, to, port, seconds=3.0, say=None):
         """What a TCP server there says (b"" if nothing), or None."""
         def go():
             with socket.socket(socket.AF_INET6 if ":" in to else socket.AF_INET) as s:

@@ -57,7 +57,9 @@ static uint16_t checksum(const void *data, size_t n, uint32_t sum)
 static void announce(const struct link *l, const struct ip *ip)
 {
     struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = l->index, .sll_halen = ETH_ALEN };
-    uint8_t frame[128] = { 0 };
+    /* Two bytes in front align what follows the Ethernet header. */
+    _Alignas(8) uint8_t space[128] = { 0 };
+    uint8_t *frame = space + 2;
     size_t n;
     struct ether_header *eth = (void *)frame;
     memcpy(eth->ether_shost, l->mac, ETH_ALEN);

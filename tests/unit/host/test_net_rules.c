@@ -3,6 +3,7 @@
  * A change of behaviour is a difference in review; run with GOLDEN_WRITE=1 to write the files
  * anew. Then the judgement of flows, which must agree with the texts, and addresses.
  */
+#include "host/net/dhcp.h"
 #include "host/net/rules.h"
 
 #include <arpa/inet.h>
@@ -59,10 +60,10 @@ static void load(const char *name, struct arena *a, struct net_fixture *fx)
     }
 }
 
-static void compare(const char *name, const char *text)
+static void compare(const char *name, const char *suffix, const char *text)
 {
     char path[512];
-    snprintf(path, sizeof(path), "%s/%s.nft", GOLDEN_DIR, name);
+    snprintf(path, sizeof(path), "%s/%s.%s", GOLDEN_DIR, name, suffix);
     if (getenv("GOLDEN_WRITE")) {
         FILE *f = fopen(path, "we");
         assert_non_null(f);
@@ -87,7 +88,7 @@ static void host_tables(void **state)
         struct net_fixture fx;
         load(CASES[i], a, &fx);
         assert_int_equal(rules_render(&fx.in, a, &out), 0);
-        compare(CASES[i], buf_text(&out));
+        compare(CASES[i], "nft", buf_text(&out));
     }
 }
 
@@ -103,8 +104,37 @@ static void router_tables(void **state)
         const struct router_spec *r = &fx.spec.routers.v[0];
         const struct router_devices dev = { .gateway = r->gateway ? "gw-1" : NULL };
         assert_int_equal(rules_router(r, &dev, a, &out), 0);
-        compare(CASES[i], buf_text(&out));
+        compare(CASES[i], "nft", buf_text(&out));
     }
+}
+
+static void inner(const char *port_id, char *out)
+{
+    net_device_name("in-", port_id, out);
+}
+
+static void dnsmasq_files(void **state)
+{
+    (void)state;
+    _cleanup_(arena_freep) struct arena *a = arena_new(0);
+    struct net_fixture fx;
+    struct dhcp_files f;
+    struct strv upstream = { 0 };
+    const char *advertise = NULL;
+    load("dhcp", a, &fx);
+    strv_add(a, &upstream, "9.9.9.9");
+    strv_add(a, &upstream, "no address\n");
+    assert_int_equal(dhcp_render(&fx.spec, &fx.spec.networks.v[0], "/run/x", &upstream, a, &f), 0);
+    compare("dhcp", "conf", f.conf);
+    compare("dhcp", "hosts", f.hosts);
+    compare("dhcp", "opts", f.opts);
+    compare("dhcp", "names", f.names);
+    assert_int_equal(advertise_render(&fx.spec, &fx.spec.routers.v[0], inner, "/run/x", a, &advertise), 0);
+    assert_non_null(advertise);
+    compare("advertise", "conf", advertise);
+    fx.spec.routers.v[0].interfaces.n = 1;          /* the leg with IPv4 only */
+    assert_int_equal(advertise_render(&fx.spec, &fx.spec.routers.v[0], inner, "/run/x", a, &advertise), 0);
+    assert_null(advertise);
 }
 
 static struct flow flow_of(int protocol, const char *src, int sport, const char *dst, int dport)
@@ -229,6 +259,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(host_tables),      cmocka_unit_test(router_tables),
+        cmocka_unit_test(dnsmasq_files),
         cmocka_unit_test(flows_are_judged), cmocka_unit_test(translations_are_judged),
         cmocka_unit_test(addresses),
     };
