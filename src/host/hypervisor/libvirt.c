@@ -248,7 +248,7 @@ static void conn_drop(struct libvirt_driver *d)
 
 int driver_conn(struct libvirt_driver *d, virConnectPtr *ret)
 {
-    bool again = false;
+    bool again = false, first = false;
     pthread_mutex_lock(&d->lock);
     if (d->conn && virConnectIsAlive(d->conn) != 1)
         conn_drop(d);
@@ -257,6 +257,7 @@ int driver_conn(struct libvirt_driver *d, virConnectPtr *ret)
         if (d->conn) {
             events_register(d, d->conn);
             again = d->was_connected;
+            first = !d->was_connected;
             d->was_connected = true;
         } else {
             /* A daemon that is away must not be asked by every call of every thread. */
@@ -273,6 +274,8 @@ int driver_conn(struct libvirt_driver *d, virConnectPtr *ret)
         r = 0;
     }
     pthread_mutex_unlock(&d->lock);
+    if (first && r == 0)
+        libvirt_thaw_left(d, *ret);
     if (again) {
         log_info("connected to libvirt again", KV("uri", d->config.uri));
         tell(d, NULL, DOMAIN_EVENT_RESYNC);

@@ -98,6 +98,8 @@ int libvirt_limit_disk(struct hypervisor *hv, const char *id, const char *disk_i
 int libvirt_snapshot_disk(struct hypervisor *hv, const char *id, const char *disk_id, const char *path,
                           const char *format, bool quiesce, bool (*progress)(void *cookie, int percent),
                           void *cookie, struct fault *fault);
+/* Thaws guests that a killed agent left frozen. */
+void libvirt_thaw_left(struct libvirt_driver *d, virConnectPtr c);
 int libvirt_set_password(struct hypervisor *hv, const char *id, const char *user, const char *password,
                          struct fault *fault);
 int libvirt_inject_nmi(struct hypervisor *hv, const char *id, struct fault *fault);

@@ -14,10 +14,15 @@
 
 #include "base/log.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 
 LOG_MODULE("host.libvirt");
+
+enum { AGENT_SECONDS = 30 };
+#define FREEZE_NOTE ".frozen"
 
 /* ---- finding ------------------------------------------------------------------------- */
 
@@ -356,6 +361,12 @@ int libvirt_limit_disk(struct hypervisor *hv, const char *id, const char *disk_i
     return r;
 }
 
+/* The agent in the guest is the tenant's: it may never answer, and must not keep a thread. */
+static void agent_limit(virDomainPtr dom)
+{
+    (void)virDomainAgentSetResponseTimeout(dom, AGENT_SECONDS, 0);
+}
+
 /* ---- copies of disks ------------------------------------------------------------------ */
 
 static char *backup_xml(virDomainPtr dom, const char *device, const char *path, const char *format,
@@ -424,6 +435,61 @@ static int job_wait(struct libvirt_driver *d, virDomainPtr dom, bool (*progress)
     return r;
 }
 
+/* A guest whose file systems are frozen hangs until somebody thaws them, and that somebody may be
+ * killed. So a note lies in the run folder meanwhile, and the next start of the agent thaws. */
+static const char *freeze_note(const struct libvirt_driver *d, const char *id, struct arena *a)
+{
+    return arena_printf(a, "%s/%s" FREEZE_NOTE, d->host.run_dir, id);
+}
+
+static void guest_thaw(struct libvirt_driver *d, virDomainPtr dom, const char *id, struct arena *a)
+{
+    const char *note = freeze_note(d, id, a);
+    if (virDomainFSThaw(dom, NULL, 0, 0) < 0)
+        log_warning("the guest did not thaw its file systems", KV("server", id),
+                    KV("message", virGetLastErrorMessage()));
+    if (note)
+        (void)unlink(note);
+}
+
+static int guest_freeze(struct libvirt_driver *d, virDomainPtr dom, const char *id, struct arena *a,
+                        struct fault *fault)
+{
+    const char *note = freeze_note(d, id, a);
+    int fd = note ? open(note, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
+    if (fd < 0)
+        return note ? -errno : -ENOMEM;
+    close(fd);
+    agent_limit(dom);
+    if (virDomainFSFreeze(dom, NULL, 0, 0) >= 0)
+        return 0;
+    int r = driver_error("freeze", fault);
+    /* An agent that answers late may have frozen after all. */
+    guest_thaw(d, dom, id, a);
+    return r;
+}
+
+void libvirt_thaw_left(struct libvirt_driver *d, virConnectPtr c)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(0);
+    DIR *dir = a ? opendir(d->host.run_dir) : NULL;
+    if (!dir)
+        return;
+    for (const struct dirent *e; (e = readdir(dir));) {
+        if (!str_ends(e->d_name, FREEZE_NOTE))
+            continue;
+        const char *id = arena_strndup(a, e->d_name, strlen(e->d_name) - strlen(FREEZE_NOTE));
+        _cleanup_(dom_freep) virDomainPtr dom = id ? virDomainLookupByUUIDString(c, id) : NULL;
+        if (dom && virDomainIsActive(dom) == 1) {
+            agent_limit(dom);
+            guest_thaw(d, dom, id, a);
+        } else if (id) {
+            (void)unlink(freeze_note(d, id, a));
+        }
+    }
+    closedir(dir);
+}
+
 int libvirt_snapshot_disk(struct hypervisor *hv, const char *id, const char *disk_id, const char *path,
                           const char *format, bool quiesce, bool (*progress)(void *cookie, int percent),
                           void *cookie, struct fault *fault)
@@ -455,13 +521,15 @@ int libvirt_snapshot_disk(struct hypervisor *hv, const char *id, const char *dis
         }
     }
     (void)unlink(path);
-    if (quiesce && virDomainFSFreeze(dom, NULL, 0, 0) < 0)
-        return driver_error("freeze", fault);
+    if (quiesce) {
+        r = guest_freeze(d, dom, id, a, fault);
+        if (r)
+            return r;
+    }
     r = virDomainBackupBegin(dom, xml, NULL, 0) < 0 ? driver_error("backup", fault) : 0;
     /* The moment is taken; the guest need not wait for the bytes. */
-    if (quiesce && virDomainFSThaw(dom, NULL, 0, 0) < 0)
-        log_warning("the guest did not thaw its file systems", KV("server", id),
-                    KV("message", virGetLastErrorMessage()));
+    if (quiesce)
+        guest_thaw(d, dom, id, a);
     if (r == 0)
         r = job_wait(d, dom, progress, cookie, fault);
     if (r)
@@ -478,6 +546,7 @@ int libvirt_set_password(struct hypervisor *hv, const char *id, const char *user
     int r = driver_domain(driver_of(hv), id, &dom);
     if (r < 0)
         return r;
+    agent_limit(dom);
     return virDomainSetUserPassword(dom, str_or(user, "root"), password, 0) < 0
                ? driver_error("password", fault)
                : 0;

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <sys/stat.h>
 
 enum { MIB = 1 << 20 };
@@ -288,6 +289,32 @@ static void any_fault(void **state)
     assert_true(n > 5);
 }
 
+static void *bring(void *arg)
+{
+    struct world *w = arg;
+    struct fault f;
+    const char *path;
+    struct arena *a = arena_new(0);
+    intptr_t r = disk_store_image(w->store, &w->spec_image, a, &path, NULL, &f);
+    arena_free(a);
+    return (void *)r;
+}
+
+/* Whoever asks while an image is on its way waits for it. */
+static void one_fetch_for_all(void **state)
+{
+    struct world *w = *state;
+    pthread_t threads[8];
+    for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, bring, w), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
+        void *r;
+        pthread_join(threads[i], &r);
+        assert_null(r);
+    }
+    assert_int_equal(w->fetches, 1);
+}
+
 static void config_drive(void **state)
 {
     struct world *w = *state;
@@ -380,6 +407,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(rescue, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_images, setup, teardown),
         cmocka_unit_test_setup_teardown(any_fault, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_fetch_for_all, setup, teardown),
         cmocka_unit_test_setup_teardown(config_drive, setup, teardown),
         cmocka_unit_test_setup_teardown(formatted, setup, teardown),
         cmocka_unit_test_setup_teardown(volumes, setup, teardown),

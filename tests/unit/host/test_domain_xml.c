@@ -208,6 +208,23 @@ static void kvm_needs_more_than_a_device(void **state _unused_)
     assert_string_equal(kvm_missing(&cpu, "/dev/kvm"), "the CPU shows neither vmx nor svm");
 }
 
+/* The host's memory is what the kernel says: libvirt says 12.8 GiB where there are 24. */
+static void memory_comes_from_the_kernel(void **state _unused_)
+{
+    char path[] = "/tmp/meminfo-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    const char text[] =
+        "MemTotal:       24683964 kB\nMemFree:         1000000 kB\nMemAvailable:   20000000 kB\n";
+    assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+    close(fd);
+    assert_int_equal(meminfo_bytes(path, "MemTotal"), 24683964ll * 1024);
+    assert_int_equal(meminfo_bytes(path, "MemAvailable"), 20000000ll * 1024);
+    assert_int_equal(meminfo_bytes(path, "Mem"), -1);
+    unlink(path);
+    assert_int_equal(meminfo_bytes(path, "MemTotal"), -1);
+}
+
 static void console_log_is_bounded(void **state _unused_)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(0);
@@ -267,6 +284,7 @@ int main(void)
         cmocka_unit_test(fingerprint),
         cmocka_unit_test(wire),
         cmocka_unit_test(kvm_needs_more_than_a_device),
+        cmocka_unit_test(memory_comes_from_the_kernel),
         cmocka_unit_test(console_log_is_bounded),
         cmocka_unit_test(capabilities),
     };
