@@ -2,7 +2,7 @@
  * The libvirt driver and the disk store with a real guest: the shared contract, and what only
  * a real one shows. Run by tests/e2e/hypervisor_real, which starts a private libvirtd.
  *
- *     hypervisor-real IMAGE.qcow2 FOLDER TAP LIBVIRTD-RESTART-SCRIPT
+ *     hypervisor-real IMAGE.qcow2 FOLDER TAP TAP2 LIBVIRTD-RESTART-SCRIPT URI1 URI2
  */
 #include "hypervisor_contract.h"
 
@@ -19,8 +19,9 @@
 #include <sys/stat.h>
 #include <cmocka.h>
 
-static const char *image_path, *folder, *tap, *restart;
+static const char *image_path, *folder, *tap, *tap2, *restart, *uri1, *uri2;
 static struct disk_store *store;
+static struct hypervisor_config config;
 static struct hypervisor *hv;
 static struct contract world;
 static struct arena *mem;
@@ -241,6 +242,109 @@ static void emulator_is_killed(void **state _unused_)
     assert_int_equal(contract_state(&world), DOMAIN_RUNNING);
 }
 
+static int virsh_agent(const char *uri, const char *command, char *out, size_t size)
+{
+    char name[128];
+    _cleanup_(buf_done) struct buf b = BUF_MAX(4096);
+    snprintf(name, sizeof(name), "yun-%s", spec->id);
+    int r = process_run(&(struct process){
+        .argv = ARGV("virsh", "-q", "-c", uri, "qemu-agent-command", name, command), .output = &b });
+    snprintf(out, size, "%s", buf_text(&b));
+    return r;
+}
+
+/* An agent was killed between freezing and thawing: the next one thaws. */
+static void frozen_guest_is_thawed(void **state _unused_)
+{
+    char path[256], text[256];
+    assert_int_equal(
+        virsh_agent("qemu:///system", "{\"execute\": \"guest-fsfreeze-freeze\"}", text, sizeof(text)), 0);
+    snprintf(path, sizeof(path), "%s/serial/%s.frozen", folder, spec->id);
+    assert_int_equal(file_make(path, 0), 0);
+    hypervisor_close(hv);
+    assert_int_equal(HYPERVISOR_LIBVIRT.open(&config, &hv, &f), 0);
+    world.hv = hv;
+    assert_int_equal(contract_state(&world), DOMAIN_RUNNING);
+    assert_false(file_exists(path));
+    assert_int_equal(
+        virsh_agent("qemu:///system", "{\"execute\": \"guest-fsfreeze-status\"}", text, sizeof(text)), 0);
+    assert_non_null(strstr(text, "thawed"));
+}
+
+static void alive_at(const char *uri)
+{
+    char text[256];
+    int r = -1;
+    for (int i = 0; i < 50 && r; i++) {
+        r = virsh_agent(uri, "{\"execute\": \"guest-ping\"}", text, sizeof(text));
+        if (r)
+            nanosleep(&(struct timespec){ .tv_nsec = 200000000 }, NULL);
+    }
+    assert_int_equal(r, 0);
+}
+
+/* To a host with another folder and another tap, with its local disk, and back. */
+static void moves_live(void **state _unused_)
+{
+    struct hypervisor_config there = config;
+    struct hypervisor *other = NULL;
+    struct disk_store *store2 = NULL;
+    struct domain_info info;
+    struct server_spec *s;
+    struct disk_store_config dc = { .dir = arena_printf(mem, "%s/store2", folder), .fetch = fetch };
+    struct image_facts facts_;
+    there.uri = uri2;
+    there.host_name = "e2e-other";
+    there.on_event = NULL;
+    assert_int_equal(disk_store_open(&dc, &store2, &f), 0);
+    want.disks = (__typeof__(want.disks)){ 0 };
+    GOOD(disk_store_prepare(store2, &want, mem, &s, &f));
+    const char *path = server_spec_disk(s, "root")->source->path;
+    GOOD(qemu_img_grow(path, "qcow2", 256 * (int64_t)MIB, &f)); /* as large as it has become here */
+    struct server_nic nic = spec->nics.v[0];
+    nic.tap = tap2;
+    s->nics.v = &nic;
+    s->nics.n = 1;
+    assert_int_equal(HYPERVISOR_LIBVIRT.open(&there, &other, &f), 0);
+    GOOD(other->class->expect(other, s, &f));
+    struct migrate_target target = { .uri = uri2, .address = "127.0.0.1", .spec = s, .block = true };
+    int seen = -1;
+    usec_t t = clock_mono();
+    GOOD(hv->class->migrate(hv, spec->id, &target, progress, &seen, &f));
+    printf("# moved with its disk in %lld ms\n", (long long)since(t));
+    assert_int_equal(contract_state(&world), DOMAIN_ABSENT);
+    assert_int_equal(other->class->observe(other, spec->id, mem, &info), 0);
+    assert_int_equal(info.state, DOMAIN_RUNNING);
+    assert_string_equal(info.nics.v[0].tap, tap2);
+    assert_string_equal(info.disks.v[0].id, "root");
+    assert_string_equal(info.disks.v[0].source, path);
+    /* What came is the top layer; below is the image that was there already. */
+    assert_int_equal(qemu_img_info(path, "qcow2", mem, &facts_, &f), 0);
+    assert_string_equal(facts_.backing, "base-0");
+    assert_true(facts_.actual_size < 64 * MIB);
+    alive_at(uri2);
+
+    /* Back, standing still on the way; the disk is where both reach it. */
+    nic.tap = tap;
+    target = (struct migrate_target){ .uri = uri1, .address = "127.0.0.1", .spec = s, .paused = true };
+    t = clock_mono();
+    GOOD(other->class->migrate(other, spec->id, &target, NULL, NULL, &f));
+    printf("# moved standing still in %lld ms\n", (long long)since(t));
+    assert_int_equal(contract_state(&world), DOMAIN_RUNNING);
+    assert_int_equal(other->class->observe(other, spec->id, mem, &info), 0);
+    assert_int_equal(info.state, DOMAIN_ABSENT);
+    alive_at(uri1);
+    hypervisor_close(other);
+    /* From here on it lives in that folder. */
+    disk_store_remove(store, spec->id);
+    disk_store_close(store);
+    store = store2;
+    nic.tap = tap;
+    spec = s;
+    spec->nics = want.nics;
+    world.spec = spec;
+}
+
 /* What images and flavors ask for is accepted by the emulator, not only by our tests. */
 static void variants(void **state _unused_)
 {
@@ -307,24 +411,29 @@ int main(int argc, char **argv)
         cmocka_unit_test(live_copy_leaves_the_base_alone),
         cmocka_unit_test(inside_the_guest),
         cmocka_unit_test(disk_grows_live),
+        cmocka_unit_test(frozen_guest_is_thawed),
+        cmocka_unit_test(moves_live),
         cmocka_unit_test(libvirtd_is_killed),
         cmocka_unit_test(guest_powers_itself_off),
         cmocka_unit_test(emulator_is_killed),
         cmocka_unit_test(variants),
         cmocka_unit_test(nothing_is_left),
     };
-    if (argc != 5) {
-        fprintf(stderr, "usage: %s IMAGE FOLDER TAP RESTART-SCRIPT\n", argv[0]);
+    if (argc != 8) {
+        fprintf(stderr, "usage: %s IMAGE FOLDER TAP TAP2 RESTART-SCRIPT URI2\n", argv[0]);
         return 2;
     }
     image_path = argv[1];
     folder = argv[2];
     tap = argv[3];
-    restart = argv[4];
+    tap2 = argv[4];
+    restart = argv[5];
+    uri1 = argv[6]; /* of the daemons, as the other one sees it */
+    uri2 = argv[7];
     mem = arena_new(0);
     world = (struct contract){ .ready = "TINYCLOUD-READY", .patience = SECONDS(120) };
     struct disk_store_config dc = { .dir = arena_printf(mem, "%s/store", folder), .fetch = fetch };
-    struct hypervisor_config hc = {
+    config = (struct hypervisor_config){
         .host_name = "e2e",
         .run_dir = arena_printf(mem, "%s/serial", folder),
         .log_dir = arena_printf(mem, "%s/console", folder),
@@ -335,7 +444,7 @@ int main(int argc, char **argv)
     };
     int r = disk_store_open(&dc, &store, &f);
     if (r == 0)
-        r = HYPERVISOR_LIBVIRT.open(&hc, &hv, &f);
+        r = HYPERVISOR_LIBVIRT.open(&config, &hv, &f);
     if (r) {
         fprintf(stderr, "can't begin: %d %s\n", r, f.message);
         return 1;

@@ -126,11 +126,11 @@ struct hypervisor_config {
 
 /* Where a live migration goes. */
 struct migrate_target {
-    const char *uri;                /* libvirt URI of the other end */
-    const char *address;            /* data goes there; null: chosen */
-    const struct server_spec *spec; /* as the other end has it: device names, paths */
-    bool block;                     /* copy local disks */
-    bool paused;                    /* stop the guest meanwhile: always ends */
+    const char *uri;                /* libvirt URI of the other end, as this end's daemon sees it */
+    const char *address;            /* data goes there; null: what the other end calls itself */
+    const struct server_spec *spec; /* as the other end has it: paths of disks, names of taps */
+    bool block;                     /* local disks travel too; there, prepared ones wait */
+    bool paused;                    /* the guest stands still meanwhile: always comes to an end */
 };
 
 struct hypervisor_class {
@@ -214,8 +214,12 @@ struct hypervisor_class {
     int (*diagnostics)(struct hypervisor *hv, const char *id, struct arena *a, struct domain_diagnostics *ret,
                        struct fault *fault);
 
-    /* Moves the running domain; the disks and networks of the other end stand ready.
-     * Returns when it runs there and is gone here. */
+    /* Makes ready for a domain that comes by live migration: folders and secrets, as define()
+     * would. Defines nothing; destroy() takes it back. */
+    int (*expect)(struct hypervisor *hv, const struct server_spec *spec, struct fault *fault);
+    /* Moves the running domain; the other end's expect() was called, and its disks and networks
+     * stand ready. Returns when it runs there and is gone here, or when it runs on here as if
+     * nothing had been. 'progress' as in snapshot_disk(). */
     int (*migrate)(struct hypervisor *hv, const char *id, const struct migrate_target *target,
                    bool (*progress)(void *cookie, int percent), void *cookie, struct fault *fault);
 };

@@ -474,6 +474,29 @@ static int dir_make(const char *path)
     return mkdir(p, 0755) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+/* What must be there before a domain: folders and secrets. */
+static int surroundings_make(struct libvirt_driver *d, virConnectPtr c, const struct server_spec *spec,
+                             struct arena *a, struct fault *fault)
+{
+    /* libvirt opens the log but makes no folder for it. */
+    const char *log = arena_printf(a, "%s/%s", d->host.log_dir, spec->id);
+    int r = log ? dir_make(log) : -ENOMEM;
+    if (r == 0)
+        r = dir_make(d->host.run_dir);
+    for (size_t i = 0; r == 0 && i < spec->disks.n; i++)
+        r = disk_secrets_define(c, &spec->disks.v[i], a, fault);
+    return r;
+}
+
+static int libvirt_expect(struct hypervisor *hv, const struct server_spec *spec, struct fault *fault)
+{
+    struct libvirt_driver *d = driver_of(hv);
+    _cleanup_(conn_closep) virConnectPtr c = NULL;
+    _cleanup_(arena_freep) struct arena *a = arena_new(0);
+    int r = a ? driver_conn(d, &c) : -ENOMEM;
+    return r < 0 ? r : surroundings_make(d, c, spec, a, fault);
+}
+
 static int libvirt_define(struct hypervisor *hv, const struct server_spec *spec, struct fault *fault)
 {
     struct libvirt_driver *d = driver_of(hv);
@@ -491,12 +514,7 @@ static int libvirt_define(struct hypervisor *hv, const struct server_spec *spec,
     r = domain_xml(spec, &d->host, a, &xml, fault);
     if (r)
         return r;
-    /* libvirt opens the log but makes no folder for it. */
-    r = dir_make(arena_printf(a, "%s/%s", d->host.log_dir, spec->id));
-    if (r == 0)
-        r = dir_make(d->host.run_dir);
-    for (size_t i = 0; r == 0 && i < spec->disks.n; i++)
-        r = disk_secrets_define(c, &spec->disks.v[i], a, fault);
+    r = surroundings_make(d, c, spec, a, fault);
     if (r)
         return r;
     virDomainPtr dom = virDomainDefineXMLFlags(c, xml, 0);
@@ -711,5 +729,6 @@ const struct hypervisor_class HYPERVISOR_LIBVIRT = {
     .trim_logs = libvirt_trim_logs,
     .screenshot = libvirt_screenshot,
     .diagnostics = libvirt_diagnostics,
-    .migrate = NULL,
+    .expect = libvirt_expect,
+    .migrate = libvirt_migrate,
 };

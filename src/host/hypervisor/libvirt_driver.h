@@ -106,6 +106,10 @@ int libvirt_inject_nmi(struct hypervisor *hv, const char *id, struct fault *faul
 int libvirt_screenshot(struct hypervisor *hv, const char *id, int fd, const char **ret_mime,
                        struct fault *fault);
 
+/* libvirt_migrate.c */
+int libvirt_migrate(struct hypervisor *hv, const char *id, const struct migrate_target *target,
+                    bool (*progress)(void *cookie, int percent), void *cookie, struct fault *fault);
+
 /* console_log.c: files that QEMU appends to. */
 int console_log_read(const char *path, size_t max, struct arena *a, const char **ret, size_t *ret_n);
 /* Frees what is older than the last 'keep' bytes once it is as much again. */
