@@ -109,10 +109,14 @@ static int server_action_verb(struct call *c)
 {
     if (!json_is_object(c->body))
         return call_fault(c, 400, "BadRequest", "Malformed request body");
+    c->data = NULL;
     int r = call_write(c, action_write);
-    if (r == 0 && c->data)
-        http_set_header(c->http, "Location", c->data);
-    return r;
+    struct action_after *after = c->data;
+    if (r || !after)
+        return r;
+    if (after->location)
+        http_set_header(c->http, "Location", after->location);
+    return after->finish ? after->finish(c, after) : 0;
 }
 
 /* ---- power ---- */

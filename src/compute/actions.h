@@ -18,6 +18,12 @@ enum {
     ACT_GONE_TOO = 1 << 5,      /* works while the server is being deleted */
 };
 
+/* What c->data points to, when something is left to do once the transaction is over. */
+struct action_after {
+    const char *location;       /* header, or null */
+    int (*finish)(struct call *c, struct action_after *after);      /* or null */
+};
+
 struct server_action {
     const char *name;           /* key of the body */
     int since, until;

@@ -3,7 +3,6 @@
  */
 #include "compute/actions.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 
@@ -28,16 +27,6 @@ struct rebuild_in {
     VEC_OF(struct server_file) personality;
     bool preserve_ephemeral;
 };
-static const char *check_ipv4(const char *s)
-{
-    unsigned char raw[4];
-    return !*s || inet_pton(AF_INET, s, raw) == 1 ? NULL : "is not a 'ipv4'";
-}
-static const char *check_ipv6(const char *s)
-{
-    unsigned char raw[16];
-    return !*s || inet_pton(AF_INET6, s, raw) == 1 ? NULL : "is not a 'ipv6'";
-}
 static const char *const DISK_CONFIGS[] = { "AUTO", "MANUAL", NULL };
 #define B(key, member, kind_, flags_, ...) \
     { key, kind_, offsetof(struct rebuild_in, member), IN_CREATE | (flags_), ##__VA_ARGS__, .doc = key }
@@ -95,7 +84,7 @@ static int rebuild_take(struct call *c, struct server *s, const struct rebuild_i
     if (GAVE(access4))
         s->access_ip_v4 = *in->access4 ? in->access4 : NULL;
     if (GAVE(access6))
-        s->access_ip_v6 = *in->access6 ? in->access6 : NULL;
+        s->access_ip_v6 = ipv6_plain(c->arena, in->access6);
     if (GAVE(description))
         s->display_description = in->description;
     if (GAVE(user_data))

@@ -19,6 +19,7 @@ struct pass {
     struct api *api;
     struct strv late;
     struct strv old;                /* of the history */
+    struct strv questions;
 };
 
 /* ---- tasks ---- */
@@ -106,6 +107,29 @@ static int write_old(struct txn *t, void *arg)
     return r;
 }
 
+/* Questions whose asker has died. */
+static int find_questions(struct txn *t, struct pass *p)
+{
+    struct query q = { .kind = &QUESTION_KIND };
+    query_where(&q, txn_arena(t), "created_at", Q_LE,
+                arena_printf(txn_arena(t), "%lld", (long long)(clock_wall() - MINUTES(1))));
+    struct results l;
+    int r = txn_list(t, &q, &l);
+    for (size_t i = 0; i < l.n && r == 0; i++)
+        if (!strv_add(txn_arena(t), &p->questions, ((struct object *)l.v[i])->id))
+            r = -ENOMEM;
+    return r;
+}
+
+static int write_questions(struct txn *t, void *arg)
+{
+    struct pass *p = arg;
+    int r = 0;
+    for (size_t i = 0; i < p->questions.n && r == 0; i++)
+        r = txn_delete(t, &QUESTION_KIND, p->questions.v[i]);
+    return r;
+}
+
 static int controller_step(struct api *api, struct arena *a, const struct change *changes, size_t n)
 {
     struct pass p = { .api = api };
@@ -118,11 +142,14 @@ static int controller_step(struct api *api, struct arena *a, const struct change
         return r;
     r = find_late(t, &p);
     r = r < 0 ? r : find_old(t, &p);
+    r = r < 0 ? r : find_questions(t, &p);
     txn_done(t);
     if (r == 0 && p.late.n)
         r = store_write(api_store(api), a, write_late, &p);
     if (r == 0 && p.old.n)
         r = store_write(api_store(api), a, write_old, &p);
+    if (r == 0 && p.questions.n)
+        r = store_write(api_store(api), a, write_questions, &p);
     return r;
 }
 

@@ -310,5 +310,3 @@ static const struct policy_rule ATTACH_RULES[] = {
     { "os_compute_api:os-attach-interfaces:delete", RULE_MEMBER, "Detach an interface." },
 };
 COMPUTE_PART(ATTACH_PART, ATTACH_ROUTES, ATTACH_RULES);
-
-const struct server_action CONSOLE_ACTIONS[] = { { NULL } };

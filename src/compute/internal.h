@@ -28,9 +28,9 @@ struct compute_part {
     const struct compute_part symbol = { (route_rows), ARRAY_SIZE(route_rows), (rule_rows), ARRAY_SIZE(rule_rows) }
 
 extern const struct compute_part FLAVOR_PART, SERVER_PART, SERVER_VIEW_PART, SERVER_LIST_PART, SERVER_CREATE_PART, ACTION_PART,
-    RECORD_PART, ATTACH_PART, MIGRATION_PART;
+    RECORD_PART, ATTACH_PART, MIGRATION_PART, QUESTION_PART;
 extern const struct controller_class COMPUTE_SCHEDULER, COMPUTE_CONTROLLER;
-extern const struct agent_section SERVERS_SECTION, HOST_SECTION;
+extern const struct agent_section SERVERS_SECTION, HOST_SECTION, QUESTIONS_SECTION;
 
 /* oslo.policy's words for Nova's usual rules. */
 #define RULE_ADMIN "role:admin"
@@ -56,6 +56,10 @@ const char *check_name(const char *s);
 const char *check_base64(const char *s);
 const char *check_hostname(const char *s);
 const char *check_tag(const char *s);
+/* Of addresses of access: "" is none. */
+const char *check_ipv4(const char *s);
+const char *check_ipv6(const char *s);
+const char *ipv6_plain(struct arena *a, const char *s);   /* its shortest form; null for "" */
 
 /* ---- flavors ---- */
 
@@ -145,6 +149,14 @@ bool observation_matters(const struct server *s, const struct server_observed *o
 int migration_judge(struct txn *t, struct server *s, const struct server_observed *o, bool *ret_changed);
 int migration_leg_judge(struct txn *t, struct server *s, struct leg *leg, const struct server_observed *o);
 int snapshot_judge(struct txn *t, struct server *s, const struct server_observed *o, bool *ret_changed);
+
+/* ---- questions to hosts (questions.c) ---- */
+
+struct host_answer;
+/* In a transaction: asks the host of the server. As verbs. */
+int question_put(struct call *c, const struct server *s, const char *what, int64_t bytes, const char **ret_id);
+/* After it: waits for the answer. As verbs; FAULT with what the host said. */
+int question_answer(struct call *c, const char *id, struct host_answer **ret);
 
 /* ---- volumes (ports.c) ---- */
 

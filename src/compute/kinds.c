@@ -122,6 +122,7 @@ static const struct field SERVER_ROWS[] = {
     S(requested_host, FIELD_STRING, 0),
     S(requested_host_checked, FIELD_BOOL, 0),
     S(hosts_tried, FIELD_STRINGS, 0),
+    S(spawn_faults, FIELD_INT, 0),
     S(hints, FIELD_JSON, 0),
     S(group_id, FIELD_STRING, FILTER | INDEX),
     S(claim_vcpus, FIELD_INT, FILTER),
@@ -390,5 +391,6 @@ int sequence_next(struct txn *t, const char *name, int64_t *ret)
 const struct kind *const COMPUTE_KINDS[] = {
     &FLAVOR_KIND, &SERVER_KIND, &DELETED_SERVER_KIND, &ACTION_KIND, &LEG_KIND, &MIGRATION_KIND,
     &SNAPSHOT_TASK_KIND, &COMPUTE_HOST_KIND, &AGGREGATE_KIND, &SERVER_GROUP_KIND, &KEYPAIR_KIND, &SEQUENCE_KIND,
+    &QUESTION_KIND,
     NULL,
 };

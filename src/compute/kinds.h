@@ -138,6 +138,7 @@ struct server {
     const char *requested_host;     /* forced, or null */
     bool requested_host_checked;    /* the filters apply to it all the same */
     struct strv hosts_tried;
+    int64_t spawn_faults;           /* told by its present host while making it */
     const char *hints;              /* scheduler hints, JSON */
     const char *group_id;
     int64_t claim_vcpus, claim_memory_mb, claim_disk_gb;    /* 0 while it has no host */
@@ -281,7 +282,7 @@ struct sequence {
 };
 
 extern const struct kind FLAVOR_KIND, SERVER_KIND, DELETED_SERVER_KIND, ACTION_KIND, LEG_KIND, MIGRATION_KIND,
-    SNAPSHOT_TASK_KIND, COMPUTE_HOST_KIND, AGGREGATE_KIND, SERVER_GROUP_KIND, KEYPAIR_KIND, SEQUENCE_KIND;
+    SNAPSHOT_TASK_KIND, COMPUTE_HOST_KIND, AGGREGATE_KIND, SERVER_GROUP_KIND, KEYPAIR_KIND, SEQUENCE_KIND, QUESTION_KIND;
 extern const struct schema FLAVOR_COPY_SCHEMA, SERVER_SCHEMA, BDM_SCHEMA;
 extern const struct kind *const COMPUTE_KINDS[];
 

@@ -16,6 +16,8 @@
 
 LOG_MODULE("compute.observed");
 
+#define SPAWN_FAULTS_MAX 3
+
 /* The orders are carried out. */
 static bool settled(const struct server *s, const struct server_observed *o)
 {
@@ -98,6 +100,9 @@ static int finish_task(struct txn *t, struct server *s, const struct server_obse
 /* The host could not do it. */
 static int task_failed(struct txn *t, struct server *s, const struct server_observed *o)
 {
+    /* What may pass by itself is given a few tries where it is. */
+    if (TASK_IN(s, TASK_SPAWNING) && o->fault_retry && ++s->spawn_faults < SPAWN_FAULTS_MAX)
+        return 0;
     if (TASK_IN(s, TASK_SPAWNING) && o->fault_retry) {
         int r = server_reschedule(t, s);
         if (r <= 0)
@@ -156,7 +161,8 @@ static int judge(struct txn *t, struct server *s, const struct server_observed *
     }
     if (TASK_IN(s, TASK_SCHEDULING) || o->revision < s->generation)
         return 0;
-    if (settled(s, o)) {
+    /* A password is tried once: the host has done with it, and may say that the guest has not. */
+    if (settled(s, o) && !(o->fault_code && TASK_IN(s, TASK_UPDATING_PASSWORD))) {
         *ret_changed = true;
         return finish_task(t, s, o);
     }

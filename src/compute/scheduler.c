@@ -346,6 +346,7 @@ static int claim_one(struct txn *t, struct placement *p)
     }
     s->host = h->head.id;
     s->node = h->facts && h->facts->hostname ? h->facts->hostname : h->head.id;
+    s->spawn_faults = 0;
     s->claim_vcpus = c.vcpus;
     s->claim_memory_mb = c.memory_mb;
     s->claim_disk_gb = c.disk_gb;

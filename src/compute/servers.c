@@ -3,7 +3,6 @@
  */
 #include "compute/internal.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 
@@ -42,16 +41,6 @@ static int server_show(struct call *c)
 /* ---- change ---- */
 
 struct update_in { const char *name, *disk_config, *access4, *access6, *description, *hostname; };
-static const char *check_ipv4(const char *s)
-{
-    unsigned char raw[4];
-    return !*s || inet_pton(AF_INET, s, raw) == 1 ? NULL : "is not a 'ipv4'";
-}
-static const char *check_ipv6(const char *s)
-{
-    unsigned char raw[16];
-    return !*s || inet_pton(AF_INET6, s, raw) == 1 ? NULL : "is not a 'ipv6'";
-}
 static const char *const DISK_CONFIGS[] = { "AUTO", "MANUAL", NULL };
 #define U(key, member, flags_, ...) \
     { key, FIELD_STRING, offsetof(struct update_in, member), IN_CREATE | (flags_), ##__VA_ARGS__, .doc = key }
@@ -80,7 +69,7 @@ static int update_write(struct call *c)
     if (GAVE(access4))
         s->access_ip_v4 = *in->access4 ? in->access4 : NULL;
     if (GAVE(access6))
-        s->access_ip_v6 = *in->access6 ? in->access6 : NULL;
+        s->access_ip_v6 = ipv6_plain(c->arena, in->access6);
     if (GAVE(description))
         s->display_description = in->description;
     if (GAVE(hostname))

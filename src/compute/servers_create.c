@@ -94,16 +94,6 @@ struct server_in {
     bool config_drive, reservation;
 };
 
-static const char *check_ipv4(const char *s)
-{
-    unsigned char raw[4];
-    return !*s || inet_pton(AF_INET, s, raw) == 1 ? NULL : "is not a 'ipv4'";
-}
-static const char *check_ipv6(const char *s)
-{
-    unsigned char raw[16];
-    return !*s || inet_pton(AF_INET6, s, raw) == 1 ? NULL : "is not a 'ipv6'";
-}
 static const char *check_image(const char *s)
 {
     return *s ? check_uuid(s) : NULL;
@@ -703,7 +693,7 @@ static int prepare(struct call *c, struct order *o)
         .config_drive = in->config_drive, .metadata = in->metadata, .tags = in->tags, .trusted_certs = in->certs,
         .auto_disk_config = !str_eq(in->disk_config, "MANUAL"), .power = POWER_RUNNING, .generation = 1,
         .access_ip_v4 = str_empty(in->access4) ? NULL : in->access4,
-        .access_ip_v6 = str_empty(in->access6) ? NULL : in->access6,
+        .access_ip_v6 = ipv6_plain(c->arena, in->access6),
     };
     if (!in->disk_config)
         s->auto_disk_config = false;

@@ -7,6 +7,7 @@
  */
 #include "compute/internal.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -95,7 +96,7 @@ static COMPUTE_PART(VERSION_PART, VERSION_ROUTES, VERSION_RULES);
 
 static const struct compute_part *const PARTS[] = {
     &VERSION_PART, &FLAVOR_PART, &SERVER_PART, &SERVER_VIEW_PART, &SERVER_LIST_PART, &SERVER_CREATE_PART,
-    &ACTION_PART, &RECORD_PART, &ATTACH_PART, &MIGRATION_PART,
+    &ACTION_PART, &RECORD_PART, &ATTACH_PART, &MIGRATION_PART, &QUESTION_PART,
 
 };
 
@@ -109,7 +110,7 @@ static int service_start(struct api *api);
 static void service_stop(struct api *api);
 
 static const struct controller_class *const CONTROLLERS[] = { &COMPUTE_SCHEDULER, &COMPUTE_CONTROLLER, NULL };
-static const struct agent_section *const SECTIONS[] = { &HOST_SECTION, &SERVERS_SECTION, NULL };
+static const struct agent_section *const SECTIONS[] = { &HOST_SECTION, &SERVERS_SECTION, &QUESTIONS_SECTION, NULL };
 
 struct service COMPUTE_SERVICE = {
     .name = "compute", .type = "compute", .prefix = "/compute", .catalog_path = "/v2.1",
@@ -318,4 +319,24 @@ const char *check_hostname(const char *s)
 const char *check_tag(const char *s)
 {
     return strpbrk(s, "/,") ? "does not match '^[^,/]*$'" : NULL;
+}
+
+const char *check_ipv4(const char *s)
+{
+    unsigned char raw[4];
+    return !*s || inet_pton(AF_INET, s, raw) == 1 ? NULL : "is not a 'ipv4'";
+}
+
+const char *check_ipv6(const char *s)
+{
+    unsigned char raw[16];
+    return !*s || inet_pton(AF_INET6, s, raw) == 1 ? NULL : "is not a 'ipv6'";
+}
+
+const char *ipv6_plain(struct arena *a, const char *s)
+{
+    unsigned char raw[16];
+    char text[INET6_ADDRSTRLEN];
+    return !str_empty(s) && inet_pton(AF_INET6, s, raw) == 1 && inet_ntop(AF_INET6, raw, text, sizeof(text)) ?
+           arena_strdup(a, text) : NULL;
 }

@@ -74,8 +74,11 @@ static bool from_volume(const struct server *s)
 
 static int answer_image(struct call *c, const char *image_id, bool body)
 {
-    c->data = (void *)(uintptr_t)arena_printf(c->arena, "%s/v2/images/%s", str_or(call_service_url(c, "image"), ""),
-                                              image_id);
+    struct action_after *after = ARENA_NEW(c->arena, struct action_after);
+    if (!after)
+        return -ENOMEM;
+    after->location = arena_printf(c->arena, "%s/v2/images/%s", str_or(call_service_url(c, "image"), ""), image_id);
+    c->data = after;
     if (body) {
         json_open_object(&c->out);
         json_put_string(&c->out, "image_id", image_id);

@@ -19,7 +19,8 @@ COUNTER(polls, "agent_polls_total", "Answers with a new desired state.");
 #define RETRY_FIRST (50 * USEC_PER_MSEC)
 #define RETRY_MAX SECONDS(5)
 
-static const struct agent_part *const PARTS[] = { &PART_NETWORK, &PART_SERVERS, &PART_HOST, &PART_METADATA };
+static const struct agent_part *const PARTS[] = { &PART_NETWORK, &PART_SERVERS, &PART_HOST, &PART_METADATA,
+                                                &PART_QUESTIONS };
 
 struct letter {
     char *key;                      /* "section" or "section/id" */

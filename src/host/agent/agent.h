@@ -96,6 +96,7 @@ extern const struct agent_part PART_NETWORK;
 extern const struct agent_part PART_SERVERS;
 extern const struct agent_part PART_HOST;
 extern const struct agent_part PART_METADATA;
+extern const struct agent_part PART_QUESTIONS;
 /* What a part keeps, for the others; null before it has started. */
 void *agent_part_state(const struct agent *a, const struct agent_part *part);
 
