@@ -64,7 +64,7 @@ int blob_copy(struct blob_store *from, const char *key, struct blob_store *to, s
         return r;
     if (strcmp(info.key, key) != 0) {
         blob_unpin(to, info.key);
-        return -EBADMSG;            /* the source no longer is what its name says */
+        return -EBADMSG; /* the source no longer is what its name says */
     }
     *ret = info;
     return 0;

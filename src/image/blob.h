@@ -17,13 +17,13 @@
 #include "base/clock.h"
 #include "base/error.h"
 
-#define BLOB_KEY_SIZE 129           /* SHA-512 in hex, with its NUL */
+#define BLOB_KEY_SIZE 129 /* SHA-512 in hex, with its NUL */
 #define BLOB_MD5_SIZE 33
 
 /* Outcomes that callers must handle. */
 enum {
-    BLOB_FULL = 1,                  /* no room in the store; nothing is left of the write */
-    BLOB_MISSING = 2,               /* no such blob */
+    BLOB_FULL = 1,    /* no room in the store; nothing is left of the write */
+    BLOB_MISSING = 2, /* no such blob */
 };
 
 struct blob_info {
@@ -39,19 +39,19 @@ struct blob_writer;
 struct blob_reader {
     struct blob_store *store;
     uint64_t size;
-    int fd;                         /* for sendfile and qemu-img, or -1: use blob_pread() */
+    int fd; /* for sendfile and qemu-img, or -1: use blob_pread() */
     void *cookie;
 };
 
 struct blob_usage {
-    uint64_t used, free, total;     /* bytes; 0 unknown */
+    uint64_t used, free, total; /* bytes; 0 unknown */
 };
 
 /* Whether an image record uses this key. Negative: could not be told, so nothing is removed. */
 typedef int blob_used_fn(void *cookie, const char *key);
 
 struct blob_class {
-    const char *kind;               /* "file", "rbd": what info/stores/detail says */
+    const char *kind; /* "file", "rbd": what info/stores/detail says */
 
     /* Begins a blob. 'size_hint' is what is expected (0 unknown): BLOB_FULL may be told early. */
     int (*begin)(struct blob_store *s, uint64_t size_hint, struct blob_writer **ret);
@@ -88,7 +88,7 @@ struct blob_class {
 
 struct blob_store {
     const struct blob_class *class;
-    const char *id;                 /* what clients call it: "local" */
+    const char *id; /* what clients call it: "local" */
     const char *description;
     bool read_only;
 };

@@ -19,6 +19,7 @@
  */
 #include "image/blob.h"
 
+#include "base/effect.h"
 #include "base/log.h"
 #include "base/macro.h"
 
@@ -50,7 +51,7 @@ struct dir_store {
     char *id, *description, *path;
     int blobs_fd, tmp_fd;
     bool durable;
-    pthread_mutex_t mutex;          /* names under blobs/, and pins */
+    pthread_mutex_t mutex; /* names under blobs/, and pins */
     struct pin *pins;
 };
 
@@ -66,14 +67,14 @@ struct dir_writer {
     uint64_t flushed, file_len;
     struct hashes hashes;
     char *block[BLOCKS];
-    size_t fill;                    /* of the block being filled */
-    unsigned head;                  /* its number, counting up */
+    size_t fill;   /* of the block being filled */
+    unsigned head; /* its number, counting up */
 
     bool threaded;
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    unsigned ready, done;           /* blocks handed over, blocks hashed */
+    unsigned ready, done; /* blocks handed over, blocks hashed */
     bool stop;
     bool hash_failed;
 };
@@ -201,7 +202,9 @@ static int dir_begin(struct blob_store *store, uint64_t size_hint, struct blob_w
     w->fd = -1;
     pthread_mutex_init(&w->mutex, NULL);
     pthread_cond_init(&w->changed, NULL);
-    int r = hashes_init(&w->hashes);
+    int r = effect("blob.begin");
+    if (r == 0)
+        r = hashes_init(&w->hashes);
     if (r == 0 && !(w->block[0] = malloc(BLOCK_SIZE)))
         r = -ENOMEM;
     if (r == 0) {
@@ -210,7 +213,7 @@ static int dir_begin(struct blob_store *store, uint64_t size_hint, struct blob_w
         w->fd = openat(s->tmp_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
         if (w->fd >= 0) {
             memcpy(w->name, name, sizeof(name));
-            (void)flock(w->fd, LOCK_EX | LOCK_NB);      /* says that somebody is at it: see abandoned() */
+            (void)flock(w->fd, LOCK_EX | LOCK_NB); /* says that somebody is at it: see abandoned() */
         } else {
             r = is_full(errno) ? BLOB_FULL : -errno;
         }
@@ -225,6 +228,11 @@ static int dir_begin(struct blob_store *store, uint64_t size_hint, struct blob_w
 
 static int write_all(struct dir_writer *w, const char *p, size_t n)
 {
+    int r = effect("blob.write");
+    if (r < 0) {
+        w->failed = true;
+        return r;
+    }
     while (n) {
         ssize_t k = write(w->fd, p, n);
         if (k < 0 && errno == EINTR)
@@ -250,7 +258,7 @@ static int block_next(struct dir_writer *w)
 {
     if (!w->threaded && !w->stop) {
         if (pthread_create(&w->thread, NULL, hash_main, w) != 0)
-            w->stop = true;         /* without a thread it is done here */
+            w->stop = true; /* without a thread it is done here */
         else
             w->threaded = true;
     }
@@ -365,8 +373,11 @@ static int settle(struct dir_store *s, int from_fd, const char *name, const stru
     blob_name(info->key, to);
     if (mkdirat(s->blobs_fd, folder, 0750) < 0 && errno != EEXIST)
         return is_full(errno) ? BLOB_FULL : -errno;
+    int r = effect("blob.name");
+    if (r < 0)
+        return r;
     pthread_mutex_lock(&s->mutex);
-    int r = pin_locked(s, info->key);
+    r = pin_locked(s, info->key);
     if (r == 0) {
         struct stat st;
         bool there = fstatat(s->blobs_fd, to, &st, 0) == 0 && (uint64_t)st.st_size == info->size;
@@ -403,6 +414,9 @@ static int dir_finish(struct blob_writer *base, struct blob_info *ret)
         return -EIO;
     struct blob_info info = { .size = w->file_len };
     r = hashes_final(&w->hashes, &info);
+    if (r < 0)
+        return r;
+    r = effect("blob.sync");
     if (r < 0)
         return r;
     if (s->durable && fdatasync(w->fd) < 0)

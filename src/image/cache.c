@@ -24,7 +24,8 @@ static const struct field FIELDS[] = {
     { "blob", FIELD_STRING, offsetof(struct image_cached, blob), FILTER | INDEX, .doc = "Key of the bytes" },
     { "size", FIELD_INT, offsetof(struct image_cached, size), 0, .doc = "Their length" },
     { "hits", FIELD_INT, offsetof(struct image_cached, hits), 0, .doc = "Reads" },
-    { "queued_at", FIELD_TIME, offsetof(struct image_cached, queued_at), SORT, .doc = "When it was asked for" },
+    { "queued_at", FIELD_TIME, offsetof(struct image_cached, queued_at), SORT,
+      .doc = "When it was asked for" },
     { "accessed_at", FIELD_TIME, offsetof(struct image_cached, accessed_at), 0, .doc = "Last read" },
     { "modified_at", FIELD_TIME, offsetof(struct image_cached, modified_at), 0, .doc = "When it was filled" },
 };
@@ -81,12 +82,14 @@ static int put_write(struct call *c)
     if (r != 0)
         return r;
     if (!STREQ(i->status, IMAGE_ACTIVE))
-        return call_fault(c, 400, "BadRequest", "Only images with status active can be targeted for queueing");
+        return call_fault(c, 400, "BadRequest",
+                          "Only images with status active can be targeted for queueing");
     r = txn_get(c->txn, &IMAGE_CACHED_KIND, i->head.id, &e);
     if (r < 0 || e)
         return r;
-    struct image_cached fresh = { .head.id = i->head.id, .status = "queued", .size = i->size,
-                                  .queued_at = clock_wall() };
+    struct image_cached fresh = {
+        .head.id = i->head.id, .status = "queued", .size = i->size, .queued_at = clock_wall()
+    };
     return txn_put(c->txn, &IMAGE_CACHED_KIND, &fresh);
 }
 
@@ -122,7 +125,7 @@ int cache_delete(struct call *c)
 }
 
 struct clear {
-    const char *status;             /* null: all */
+    const char *status; /* null: all */
     struct results gone;
 };
 
@@ -146,7 +149,8 @@ int cache_clear(struct call *c)
     else if (strcasecmp(target, "queue") == 0)
         w.status = "queued";
     else if (*target)
-        return call_fault(c, 400, "BadRequest", "If provided 'x-image-cache-clear-target' must be 'cache', 'queue' or "
+        return call_fault(c, 400, "BadRequest",
+                          "If provided 'x-image-cache-clear-target' must be 'cache', 'queue' or "
                           "empty string.");
     c->data = &w;
     int r = call_write(c, clear_write);
@@ -160,7 +164,7 @@ int cache_clear(struct call *c)
 
 struct fill {
     const char *id;
-    const char *blob;               /* null: drop the entry */
+    const char *blob; /* null: drop the entry */
     int64_t size;
 };
 

@@ -57,7 +57,8 @@ static int refuse(const struct buf *errors, const char *what, struct fault *faul
     char line[256];
     snprintf(line, sizeof(line), "%.*s", (int)MIN(n - start, sizeof(line) - 1), text + start);
     if (strstr(line, "No space left"))
-        return fault_set(fault, 413, "StorageFull", "There is no room in the image store to convert the image.");
+        return fault_set(fault, 413, "StorageFull",
+                         "There is no room in the image store to convert the image.");
     char *colon = strrchr(line, ':');
     return fault_set(fault, 400, "InvalidImageData", "The image cannot be %s:%s", what,
                      colon ? colon + 1 : " qemu-img gave no reason");
@@ -68,7 +69,7 @@ static int run(const struct process *p, const struct buf *errors, const char *wh
     int r = process_run(p);
     if (r == -ETIMEDOUT)
         return fault_set(fault, 400, "InvalidImageData", "The image cannot be %s: it took too long.", what);
-    if (r == -ECHILD)               /* a signal: a limit was met, or the file made it crash */
+    if (r == -ECHILD) /* a signal: a limit was met, or the file made it crash */
         return fault_set(fault, 400, "InvalidImageData", "The image cannot be %s: it took too much.", what);
     if (r > 0)
         return refuse(errors, what, fault);
@@ -114,7 +115,8 @@ int convert_inspect(const struct convert_source *source, const struct convert_li
     if (r != 0)
         return r;
     char why[160];
-    _cleanup_(json_decrefp) json_t *tree = json_parse(output.data ? output.data : "", output.len, why, sizeof(why));
+    _cleanup_(json_decrefp) json_t *tree =
+        json_parse(output.data ? output.data : "", output.len, why, sizeof(why));
     int64_t size = tree ? json_get_int(tree, "virtual-size", -1) : -1;
     if (size < 0)
         return fault_set(fault, 400, "InvalidImageData", "The image cannot be read: qemu-img gave no size.");

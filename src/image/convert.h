@@ -14,15 +14,15 @@
 #include "image/inspect.h"
 
 struct convert_limits {
-    usec_t timeout;                 /* 0: ten minutes to convert, half a minute for info */
-    uint64_t memory;                /* address space in bytes; 0: 2 GiB, 1 GiB for info */
-    unsigned cpu_seconds;           /* 0: ten minutes, half a minute for info */
+    usec_t timeout;       /* 0: ten minutes to convert, half a minute for info */
+    uint64_t memory;      /* address space in bytes; 0: 2 GiB, 1 GiB for info */
+    unsigned cpu_seconds; /* 0: ten minutes, half a minute for info */
 };
 
 struct convert_source {
     const char *path;
     enum image_format format;
-    uint64_t offset, size;          /* a part of the file (the disk in an OVA); size 0: all of it */
+    uint64_t offset, size; /* a part of the file (the disk in an OVA); size 0: all of it */
 };
 
 struct convert_info {

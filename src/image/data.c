@@ -33,17 +33,17 @@ struct upload {
     const char *id;
     bool stage, agent;
     const char *rule;
-    bool claimed;                   /* the record says that we are at it */
+    bool claimed; /* the record says that we are at it */
     bool pinned;
     struct blob_store *store;
     struct blob_writer *writer;
     struct inspect *inspect;
     struct verifier *verifier;
     uint64_t limit;
-    int failure;                    /* FAULT: c->fault is set; negative: broken */
+    int failure; /* FAULT: c->fault is set; negative: broken */
     struct blob_info info;
     struct inspect_result verdict;
-    struct image *image;            /* as it is after the last transaction */
+    struct image *image; /* as it is after the last transaction */
 };
 
 /* ---- who uses a blob ---- */
@@ -108,8 +108,10 @@ int image_judge(struct image_state *s, struct image *i, const struct inspect_res
         counter_inc(&refused);
         return bad;
     }
-    bool disk = r->virtual_size && (r->format != IMAGE_RAW || str_eq(i->disk_format, "raw") || str_eq(i->disk_format, "iso"));
-    i->virtual_size = disk && !str_eq(i->container_format, "compressed") ? (int64_t)r->virtual_size : INT_NULL;
+    bool disk = r->virtual_size &&
+                (r->format != IMAGE_RAW || str_eq(i->disk_format, "raw") || str_eq(i->disk_format, "iso"));
+    i->virtual_size =
+        disk && !str_eq(i->container_format, "compressed") ? (int64_t)r->virtual_size : INT_NULL;
     return 0;
 }
 
@@ -144,10 +146,11 @@ static int upload_find(struct call *c, struct upload *u, struct image **ret)
 static int upload_ready(struct call *c, const struct image *i, const struct upload *u)
 {
     if (!STREQ(i->status, IMAGE_QUEUED))
-        return call_fault(c, 409, "Conflict", "Image status transition from %s to %s is not allowed", i->status,
-                          u->stage ? IMAGE_UPLOADING : IMAGE_SAVING);
+        return call_fault(c, 409, "Conflict", "Image status transition from %s to %s is not allowed",
+                          i->status, u->stage ? IMAGE_UPLOADING : IMAGE_SAVING);
     if (!u->stage && !i->container_format)
-        return call_fault(c, 400, "BadRequest", "Properties container_format must be set prior to saving data.");
+        return call_fault(c, 400, "BadRequest",
+                          "Properties container_format must be set prior to saving data.");
     if (!u->stage && !i->disk_format)
         return call_fault(c, 400, "BadRequest", "Properties disk_format must be set prior to saving data.");
     return 0;
@@ -160,8 +163,11 @@ static int begin(struct call *c, bool stage, bool agent)
     struct upload *u = ARENA_NEW(c->arena, struct upload);
     if (!u)
         return -ENOMEM;
-    *u = (struct upload){ .id = call_param(c, agent ? "id" : "image_id"), .stage = stage, .agent = agent,
-                          .rule = stage ? "image:modify_image" : "image:upload_image", .store = s->stores[0] };
+    *u = (struct upload){ .id = call_param(c, agent ? "id" : "image_id"),
+                          .stage = stage,
+                          .agent = agent,
+                          .rule = stage ? "image:modify_image" : "image:upload_image",
+                          .store = s->stores[0] };
     c->data = u;
     if (stage && !strv_has(&s->methods, "glance-direct"))
         return call_fault(c, 404, "NotFound", "'glance-direct' method is not available at this site.");
@@ -184,9 +190,10 @@ static int begin(struct call *c, bool stage, bool agent)
     r = image_quota_left(c->txn, i->owner, stage ? "image_stage_total" : "image_size_total", &left);
     if (r == 0 && left >= 0)
         u->limit = MIN(u->limit, (uint64_t)left);
-    if (r == 0 && (u->limit == 0 || (c->http->content_length > 0 && (uint64_t)c->http->content_length > u->limit)))
-        return call_fault(c, 413, "LimitExceeded", "The image is larger than the %" PRIu64 " bytes that are allowed.",
-                          u->limit);
+    if (r == 0 &&
+        (u->limit == 0 || (c->http->content_length > 0 && (uint64_t)c->http->content_length > u->limit)))
+        return call_fault(c, 413, "LimitExceeded",
+                          "The image is larger than the %" PRIu64 " bytes that are allowed.", u->limit);
     return r;
 }
 
@@ -254,8 +261,8 @@ static int sink_write(struct http_request *rq, const void *data, size_t n)
         return -ECANCELED;
     int r = u->writer ? 0 : upload_open(c, u);
     if (r == 0 && blob_written(u->writer) + n > u->limit)
-        r = call_fault(c, 413, "LimitExceeded", "The image is larger than the %" PRIu64 " bytes that are allowed.",
-                       u->limit);
+        r = call_fault(c, 413, "LimitExceeded",
+                       "The image is larger than the %" PRIu64 " bytes that are allowed.", u->limit);
     if (r == 0) {
         inspect_feed(u->inspect, data, n);
         if (u->verifier)
@@ -289,8 +296,10 @@ static int commit_write(struct call *c)
     if (r < 0)
         return r;
     if (!i || !STREQ(i->status, u->stage ? IMAGE_UPLOADING : IMAGE_SAVING))
-        return call_fault(c, 410, "Gone", "Image %s could not be found after upload. The image may have been deleted "
-                          "during the upload, cleaning up the chunks uploaded.", u->id);
+        return call_fault(c, 410, "Gone",
+                          "Image %s could not be found after upload. The image may have been deleted "
+                          "during the upload, cleaning up the chunks uploaded.",
+                          u->id);
     if (u->stage) {
         i->staged = u->info.key;
         i->staged_size = (int64_t)u->info.size;
@@ -317,7 +326,7 @@ static int upload_settle(struct call *c, struct upload *u)
         return u->failure;
     if (c->http->sink_error)
         return call_fault(c, 400, "BadRequest", "The upload was cut short.");
-    int r = u->writer ? 0 : upload_open(c, u);      /* an empty body: no piece came */
+    int r = u->writer ? 0 : upload_open(c, u); /* an empty body: no piece came */
     if (r != 0)
         return r;
     if (c->http->content_length >= 0 && blob_written(u->writer) != (uint64_t)c->http->content_length)
@@ -446,7 +455,7 @@ static int send_bytes(struct call *c, struct blob_reader *r)
 int image_fetch(struct image_state *s, struct arena *a, const struct image *i, struct blob_info *ret,
                 struct fault *f)
 {
-    VEC_FOREACH(l, &i->locations) {
+    VEC_FOREACH (l, &i->locations) {
         struct blob_info info;
         struct blob_reader reader = {};
         struct inspect_result verdict;
@@ -457,7 +466,8 @@ int image_fetch(struct image_state *s, struct arena *a, const struct image *i, s
         if (r == FAULT)
             continue;
         if (i->hash_value && !STREQ(i->hash_value, info.key))
-            r = fault_set(f, 503, "ServiceUnavailable", "The bytes at %s are not what the image's hash says.", l->url);
+            r = fault_set(f, 503, "ServiceUnavailable", "The bytes at %s are not what the image's hash says.",
+                          l->url);
         if (r == 0)
             r = blob_open(s->stores[0], info.key, &reader);
         if (r == 0)
@@ -484,8 +494,8 @@ static int fetch_near(struct call *c, struct image_state *s, const struct image 
     struct blob_info info;
     int r = image_fetch(s, c->arena, i, &info, &f);
     if (r == FAULT)
-        return call_fault(c, 503, "ServiceUnavailable", "The image's bytes can't be had from where they are. %s",
-                          f.message);
+        return call_fault(c, 503, "ServiceUnavailable",
+                          "The image's bytes can't be had from where they are. %s", f.message);
     if (r != 0)
         return r;
     r = blob_open(s->stores[0], info.key, ret);
@@ -504,7 +514,8 @@ int image_download(struct call *c)
     if (r != 0)
         return r;
     if (STREQ(i->status, IMAGE_DEACTIVATED) && !call_is_admin(c))
-        return call_fault(c, 403, "Forbidden", "The requested image has been deactivated. Image data download is "
+        return call_fault(c, 403, "Forbidden",
+                          "The requested image has been deactivated. Image data download is "
                           "forbidden.");
     read_done(c);
     struct blob_reader reader = {};
@@ -512,7 +523,7 @@ int image_download(struct call *c)
     if (r == BLOB_MISSING && i->locations.n)
         r = fetch_near(c, s, i, &reader);
     else if (r == BLOB_MISSING && i->blob)
-        return -ENOENT;             /* the record promises bytes that are gone */
+        return -ENOENT; /* the record promises bytes that are gone */
     if (r == BLOB_MISSING) {
         c->status = 204;
         return 0;
@@ -533,7 +544,8 @@ int agent_download(struct call *c)
         r = txn_get(c->txn, &IMAGE_KIND, call_param(c, "id"), &i);
     if (r < 0)
         return r;
-    if (!i || !(i->blob || i->locations.n) || !(STREQ(i->status, IMAGE_ACTIVE) || STREQ(i->status, IMAGE_DEACTIVATED)))
+    if (!i || !(i->blob || i->locations.n) ||
+        !(STREQ(i->status, IMAGE_ACTIVE) || STREQ(i->status, IMAGE_DEACTIVATED)))
         return call_fault(c, 404, "ImageNotFound", "There are no bytes of image %s.", call_param(c, "id"));
     read_done(c);
     struct blob_reader reader = {};
@@ -546,13 +558,16 @@ int agent_download(struct call *c)
         http_set_header(c->http, "X-Image-Hash", i->hash_value);
     http_set_header(c->http, "X-Image-Format", str_or(i->disk_format, "raw"));
     struct blob_store *store = i->stores.n ? image_store(s, i->stores.v[0]) : NULL;
-    const char *path = c->http->local && store && store->class->path && i->blob ? store->class->path(store, i->blob, c->arena) : NULL;
+    const char *path = c->http->local && store && store->class->path && i->blob
+                           ? store->class->path(store, i->blob, c->arena)
+                           : NULL;
     if (path)
         http_set_header(c->http, "X-Image-Path", path);
     return send_bytes(c, &reader);
 }
 
-int image_open(struct api *api, struct arena *a, const char *id, int *ret_fd, uint64_t *ret_size, struct fault *fault)
+int image_open(struct api *api, struct arena *a, const char *id, int *ret_fd, uint64_t *ret_size,
+               struct fault *fault)
 {
     struct image_state *s = image_state(api);
     struct txn *t;

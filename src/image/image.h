@@ -21,8 +21,8 @@ struct image_view {
     const char *id, *name, *status, *owner, *visibility;
     const char *disk_format, *container_format;
     const char *checksum, *hash_algo, *hash_value;
-    int64_t size, virtual_size;     /* bytes; INT_NULL unknown */
-    int64_t min_disk, min_ram;      /* GiB, MiB */
+    int64_t size, virtual_size; /* bytes; INT_NULL unknown */
+    int64_t min_disk, min_ram;  /* GiB, MiB */
     bool protected, hidden;
     usec_t created_at, updated_at;
     struct strv tags;
@@ -36,11 +36,11 @@ int image_get(struct txn *t, const char *project_id, bool admin, const char *id,
 
 struct image_new {
     const char *name, *owner;
-    const char *disk_format, *container_format;     /* null: set by the upload's bytes later */
-    const char *visibility;         /* null: private */
+    const char *disk_format, *container_format; /* null: set by the upload's bytes later */
+    const char *visibility;                     /* null: private */
     int64_t min_disk, min_ram;
-    const struct strmap *properties;                /* may be null */
-    const char *from_host;          /* the host whose agent delivers the bytes; null: a client does */
+    const struct strmap *properties; /* may be null */
+    const char *from_host;           /* the host whose agent delivers the bytes; null: a client does */
 };
 /* Makes a queued image. 0; FAULT 413 over quota. */
 int image_create(struct txn *t, const struct image_new *n, const char **ret_id, struct fault *fault);

@@ -18,13 +18,13 @@
 #include <errno.h>
 #include <inttypes.h>
 
-const char *const IMAGE_DISK_FORMATS[] = { "ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2",
-                                           "vdi", "iso", NULL };
-const char *const IMAGE_CONTAINER_FORMATS[] = { "ami", "ari", "aki", "bare", "ovf", "ova", "docker",
-                                                "compressed", NULL };
+const char *const IMAGE_DISK_FORMATS[] = { "ami", "ari",   "aki", "vhd", "vhdx", "vmdk",
+                                           "raw", "qcow2", "vdi", "iso", NULL };
+const char *const IMAGE_CONTAINER_FORMATS[] = { "ami", "ari",    "aki",        "bare", "ovf",
+                                                "ova", "docker", "compressed", NULL };
 const char *const IMAGE_VISIBILITIES[] = { "community", "public", "private", "shared", NULL };
-static const char *const STATUSES[] = { "queued", "saving", "active", "killed", "deleted", "uploading",
-                                        "importing", "pending_delete", "deactivated", NULL };
+static const char *const STATUSES[] = { "queued",    "saving",    "active",         "killed",      "deleted",
+                                        "uploading", "importing", "pending_delete", "deactivated", NULL };
 static const char *const MEMBER_STATUSES[] = { "pending", "accepted", "rejected", NULL };
 
 static const struct field LOCATION_FIELDS[] = {
@@ -38,7 +38,8 @@ static const struct field MEMBER_FIELDS[] = {
     { "status", FIELD_STRING, offsetof(struct image_member, status), 0, .values = MEMBER_STATUSES,
       .doc = "Whether it has taken the image." },
     { "created_at", FIELD_TIME, offsetof(struct image_member, created_at), 0, .doc = "When it was added." },
-    { "updated_at", FIELD_TIME, offsetof(struct image_member, updated_at), 0, .doc = "When it last changed." },
+    { "updated_at", FIELD_TIME, offsetof(struct image_member, updated_at), 0,
+      .doc = "When it last changed." },
 };
 static SCHEMA(MEMBER_SCHEMA, struct image_member, MEMBER_FIELDS);
 
@@ -49,12 +50,12 @@ static const struct field IMAGE_FIELDS[] = {
       .doc = "Descriptive name for the image" },
     { "status", FIELD_STRING, offsetof(struct image, status), FILTER | SORT, .values = STATUSES,
       .doc = "Status of the image" },
-    { "visibility", FIELD_STRING, offsetof(struct image, visibility), SET | FILTER, .values = IMAGE_VISIBILITIES,
-      .doc = "Scope of image accessibility" },
+    { "visibility", FIELD_STRING, offsetof(struct image, visibility), SET | FILTER,
+      .values = IMAGE_VISIBILITIES, .doc = "Scope of image accessibility" },
     { "owner", FIELD_STRING, offsetof(struct image, owner), SET | NULLABLE | FILTER | INDEX, .max = 255,
       .doc = "Owner of the image" },
-    { "container_format", FIELD_STRING, offsetof(struct image, container_format), SET | NULLABLE | FILTER | SORT,
-      .values = IMAGE_CONTAINER_FORMATS, .doc = "Format of the container" },
+    { "container_format", FIELD_STRING, offsetof(struct image, container_format),
+      SET | NULLABLE | FILTER | SORT, .values = IMAGE_CONTAINER_FORMATS, .doc = "Format of the container" },
     { "disk_format", FIELD_STRING, offsetof(struct image, disk_format), SET | NULLABLE | FILTER | SORT,
       .values = IMAGE_DISK_FORMATS, .doc = "Format of the disk" },
     { "checksum", FIELD_STRING, offsetof(struct image, checksum), FILTER, .max = 32,
@@ -83,8 +84,10 @@ static const struct field IMAGE_FIELDS[] = {
     { "properties", FIELD_MAP, offsetof(struct image, properties), 0, .doc = "What its owner noted." },
     { "blob", FIELD_STRING, offsetof(struct image, blob), HIDDEN, .doc = "Key of the bytes in the stores." },
     { "stores", FIELD_STRINGS, offsetof(struct image, stores), 0, .doc = "Where the bytes lie." },
-    { "staged", FIELD_STRING, offsetof(struct image, staged), HIDDEN, .doc = "Key of bytes that wait for import." },
-    { "staged_size", FIELD_INT, offsetof(struct image, staged_size), HIDDEN | FILTER, .doc = "Their length." },
+    { "staged", FIELD_STRING, offsetof(struct image, staged), HIDDEN,
+      .doc = "Key of bytes that wait for import." },
+    { "staged_size", FIELD_INT, offsetof(struct image, staged_size), HIDDEN | FILTER,
+      .doc = "Their length." },
     { "locations", FIELD_OBJECTS, offsetof(struct image, locations), 0, .sub = &LOCATION_SCHEMA,
       .doc = "A set of URLs to access the image file kept in external store" },
     { "members", FIELD_OBJECTS, offsetof(struct image, members), 0, .sub = &MEMBER_SCHEMA,
@@ -92,8 +95,10 @@ static const struct field IMAGE_FIELDS[] = {
     { "import_task", FIELD_STRING, offsetof(struct image, import_task), HIDDEN, .doc = "What works on it." },
     { "importing", FIELD_STRINGS, offsetof(struct image, importing), 0, .doc = "Stores that it goes to." },
     { "failed", FIELD_STRINGS, offsetof(struct image, failed), 0, .doc = "Stores that it did not reach." },
-    { "imported", FIELD_BOOL, offsetof(struct image, imported), HIDDEN, .doc = "An import was asked for once." },
-    { "from_host", FIELD_STRING, offsetof(struct image, from_host), HIDDEN, .doc = "The host that delivers it." },
+    { "imported", FIELD_BOOL, offsetof(struct image, imported), HIDDEN,
+      .doc = "An import was asked for once." },
+    { "from_host", FIELD_STRING, offsetof(struct image, from_host), HIDDEN,
+      .doc = "The host that delivers it." },
 };
 SCHEMA(IMAGE_SCHEMA, struct image, IMAGE_FIELDS);
 
@@ -106,19 +111,20 @@ static void image_keys(const void *object, struct key_sink *k)
     key_add(k, "blob", i->blob);
     key_add(k, "blob", i->staged);
     if (str_eq(i->visibility, "shared"))
-        VEC_FOREACH(m, &i->members) {
+        VEC_FOREACH (m, &i->members) {
             key_add(k, "member", m->member_id);
             snprintf(text, sizeof(text), "%s/%s", m->member_id, m->status);
             key_add(k, "member_status", text);
         }
-    VEC_FOREACH(p, &i->properties)
+    VEC_FOREACH (p, &i->properties)
         if ((size_t)snprintf(text, sizeof(text), "%s=%s", p->key, p->value) < sizeof(text))
             key_add(k, "property", text);
 }
 
 static const char *const INDEXES[] = { "owner,created_at", "visibility,created_at", NULL };
-const struct kind IMAGE_KIND = { .name = "image.image", .schema = &IMAGE_SCHEMA, .indexes = INDEXES,
-                                 .keys = image_keys };
+const struct kind IMAGE_KIND = {
+    .name = "image.image", .schema = &IMAGE_SCHEMA, .indexes = INDEXES, .keys = image_keys
+};
 
 /* ---- who ---- */
 
@@ -136,7 +142,7 @@ bool image_visible_to(const struct image *i, const char *project_id, bool admin)
     if (str_eq(i->owner, project_id))
         return true;
     if (str_eq(i->visibility, "shared"))
-        VEC_FOREACH(m, &i->members)
+        VEC_FOREACH (m, &i->members)
             if (str_eq(m->member_id, project_id))
                 return true;
     return false;
@@ -185,7 +191,8 @@ int image_save(struct txn *t, struct image *i)
     return txn_put(t, &IMAGE_KIND, i);
 }
 
-struct image_location *image_add_location(struct arena *a, struct image *i, const char *url, const char *metadata)
+struct image_location *image_add_location(struct arena *a, struct image *i, const char *url,
+                                          const char *metadata)
 {
     struct image_location *l = vec_add(a, &i->locations);
     if (l)
@@ -209,12 +216,14 @@ static void render_time(struct json_out *o, const char *key, usec_t t)
     json_put_string(o, key, time_format(t, TIME_ISO_Z, text));
 }
 
-static void render_locations(struct call *c, const struct image_state *s, const struct image *i, struct json_out *o)
+static void render_locations(struct call *c, const struct image_state *s, const struct image *i,
+                             struct json_out *o)
 {
     json_put_array(o, "locations");
-    VEC_FOREACH(id, &i->stores) {
+    VEC_FOREACH (id, &i->stores) {
         struct blob_store *store = image_store((struct image_state *)(uintptr_t)s, *id);
-        const char *path = store && store->class->path && i->blob ? store->class->path(store, i->blob, c->arena) : NULL;
+        const char *path =
+            store && store->class->path && i->blob ? store->class->path(store, i->blob, c->arena) : NULL;
         json_open_object(o);
         json_put_string(o, "url", arena_printf(c->arena, "file://%s", str_or(path, "")));
         json_put_object(o, "metadata");
@@ -222,7 +231,7 @@ static void render_locations(struct call *c, const struct image_state *s, const 
         json_close_object(o);
         json_close_object(o);
     }
-    VEC_FOREACH(l, &i->locations) {
+    VEC_FOREACH (l, &i->locations) {
         json_open_object(o);
         json_put_string(o, "url", l->url);
         json_put_raw(o, "metadata", str_or(l->metadata, "{}"));
@@ -235,7 +244,7 @@ void image_render(struct call *c, const struct image *i, struct json_out *o)
 {
     const struct image_state *s = image_state(c->api);
     json_open_object(o);
-    VEC_FOREACH(p, &i->properties)
+    VEC_FOREACH (p, &i->properties)
         json_put_string(o, p->key, p->value);
     if (i->import_task)
         json_put_string(o, "os_glance_import_task", i->import_task);
@@ -271,7 +280,7 @@ void image_render(struct call *c, const struct image *i, struct json_out *o)
     json_put_string(o, "schema", "/v2/schemas/image");
     if (i->stores.n) {
         struct strv sorted = {};
-        VEC_FOREACH(id, &i->stores)
+        VEC_FOREACH (id, &i->stores)
             strv_add(c->arena, &sorted, *id);
         strv_sort(&sorted);
         json_put_string(o, "stores", strv_join(c->arena, &sorted, ","));
@@ -287,14 +296,16 @@ void image_render(struct call *c, const struct image *i, struct json_out *o)
 
 static int list_sort_key(struct call *c, struct query *q, const char *key, const char *dir)
 {
-    static const char *const KEYS[] = { "name", "status", "container_format", "disk_format", "size", "id",
-                                        "created_at", "updated_at" };
+    static const char *const KEYS[] = { "name", "status", "container_format", "disk_format",
+                                        "size", "id",     "created_at",       "updated_at" };
     bool known = false;
     for (size_t k = 0; k < ARRAY_SIZE(KEYS); k++)
         known = known || STREQ(KEYS[k], key);
     if (!known)
-        return bad(c, "Invalid sort key: %s. It must be one of the following: name, status, container_format, "
-                      "disk_format, size, id, created_at, updated_at.", key);
+        return bad(c,
+                   "Invalid sort key: %s. It must be one of the following: name, status, container_format, "
+                   "disk_format, size, id, created_at, updated_at.",
+                   key);
     if (!STREQ(dir, "asc") && !STREQ(dir, "desc"))
         return bad(c, "Invalid sort direction: %s", dir);
     return query_sort(q, c->arena, key, STREQ(dir, "desc")) ? 0 : -ENOMEM;
@@ -304,7 +315,7 @@ static int list_sort(struct call *c, struct query *q)
 {
     struct strv keys = {}, dirs = {};
     const char *sort = NULL;
-    VEC_FOREACH(a, &c->http->args) {
+    VEC_FOREACH (a, &c->http->args) {
         if (STREQ(a->key, "sort"))
             sort = a->value;
         else if (STREQ(a->key, "sort_key"))
@@ -371,8 +382,12 @@ static int filter_text(struct call *c, struct query *q, const char *name, const 
 
 static int filter_time(struct call *c, struct query *q, const char *name, const char *value)
 {
-    static const struct { const char *text; enum query_op op; } OPS[] = {
-        { "gte:", Q_GE }, { "gt:", Q_GT }, { "lte:", Q_LE }, { "lt:", Q_LT }, { "neq:", Q_NE }, { "eq:", Q_EQ },
+    static const struct {
+        const char *text;
+        enum query_op op;
+    } OPS[] = {
+        { "gte:", Q_GE }, { "gt:", Q_GT },  { "lte:", Q_LE },
+        { "lt:", Q_LT },  { "neq:", Q_NE }, { "eq:", Q_EQ },
     };
     enum query_op op = Q_EQ;
     for (size_t k = 0; k < ARRAY_SIZE(OPS); k++)
@@ -404,11 +419,12 @@ static int filter_range(struct call *c, struct query *q, const char *name, const
 
 static int list_filter(struct call *c, struct query *q, const char *name, const char *value)
 {
-    static const char *const IGNORED[] = { "limit", "marker", "sort", "sort_key", "sort_dir", "member_status",
-                                           "visibility", "os_hidden", NULL };
+    static const char *const IGNORED[] = { "limit",         "marker",     "sort",      "sort_key", "sort_dir",
+                                           "member_status", "visibility", "os_hidden", NULL };
     static const char *const TEXTS[] = { "name", "id", "status", "container_format", "disk_format", NULL };
-    static const char *const PLAIN[] = { "owner", "checksum", "os_hash_value", "os_hash_algo", "size",
-                                         "virtual_size", "min_disk", "min_ram", NULL };
+    static const char *const PLAIN[] = { "owner",        "checksum", "os_hash_value",
+                                         "os_hash_algo", "size",     "virtual_size",
+                                         "min_disk",     "min_ram",  NULL };
     for (size_t k = 0; IGNORED[k]; k++)
         if (STREQ(name, IGNORED[k]))
             return 0;
@@ -424,13 +440,15 @@ static int list_filter(struct call *c, struct query *q, const char *name, const 
         return bad(c, "The \"changes-since\" filter is no longer available on v2.");
     if (STREQ(name, "protected")) {
         if (!STREQ(value, "true") && !STREQ(value, "false"))
-            return bad(c, "Invalid value '%s' for 'protected' filter. Valid values are 'true' or 'false'.", value);
+            return bad(c, "Invalid value '%s' for 'protected' filter. Valid values are 'true' or 'false'.",
+                       value);
         return query_where(q, c->arena, name, Q_EQ, value) ? 0 : -ENOMEM;
     }
     if (STREQ(name, "tag"))
         return query_where(q, c->arena, "tags", Q_KEY, value) ? 0 : -ENOMEM;
-    static const char *const RANGES[] = { "size_min", "size_max", "min_ram_min", "min_ram_max", "min_disk_min",
-                                          "min_disk_max", "virtual_size_min", "virtual_size_max" };
+    static const char *const RANGES[] = { "size_min",         "size_max",        "min_ram_min",
+                                          "min_ram_max",      "min_disk_min",    "min_disk_max",
+                                          "virtual_size_min", "virtual_size_max" };
     for (size_t k = 0; k < ARRAY_SIZE(RANGES); k++)
         if (STREQ(name, RANGES[k]))
             return filter_range(c, q, name, value);
@@ -443,11 +461,16 @@ static int list_scope(struct call *c, struct query *q)
 {
     const char *me = project_of(c), *visibility = call_arg(c, "visibility");
     const char *status = str_or(call_arg(c, "member_status"), "accepted");
-    if (!STREQ(status, "pending") && !STREQ(status, "accepted") && !STREQ(status, "rejected") && !STREQ(status, "all"))
+    if (!STREQ(status, "pending") && !STREQ(status, "accepted") && !STREQ(status, "rejected") &&
+        !STREQ(status, "all"))
         return bad(c, "Invalid status: %s", status);
     struct condition *w;
-#define ANY(number, field, op, text) \
-    do { if (!(w = query_where(q, c->arena, (field), (op), (text)))) return -ENOMEM; w->any = (number); } while (0)
+#define ANY(number, field, op, text)                                                                         \
+    do {                                                                                                     \
+        if (!(w = query_where(q, c->arena, (field), (op), (text))))                                          \
+            return -ENOMEM;                                                                                  \
+        w->any = (number);                                                                                   \
+    } while (0)
     if (!call_is_admin(c)) {
         ANY(1, "visibility", Q_EQ, "public");
         ANY(1, "visibility", Q_EQ, "community");
@@ -474,9 +497,11 @@ static int list_scope(struct call *c, struct query *q)
 #undef ANY
     const char *hidden = str_or(call_arg(c, "os_hidden"), "false");
     if (strcasecmp(hidden, "true") != 0 && strcasecmp(hidden, "false") != 0)
-        return bad(c, "Invalid value '%s' for 'os_hidden' filter. Valid values are 'true' or 'false'.", hidden);
-    return query_where(q, c->arena, "os_hidden", Q_EQ, strcasecmp(hidden, "true") == 0 ? "true" : "false") ? 0
-                                                                                                           : -ENOMEM;
+        return bad(c, "Invalid value '%s' for 'os_hidden' filter. Valid values are 'true' or 'false'.",
+                   hidden);
+    return query_where(q, c->arena, "os_hidden", Q_EQ, strcasecmp(hidden, "true") == 0 ? "true" : "false")
+               ? 0
+               : -ENOMEM;
 }
 
 /* "/v2/images?..." with the arguments of this call but the marker; 'marker' may be null. */
@@ -485,7 +510,7 @@ static const char *page_link(struct call *c, const char *marker)
     _cleanup_(buf_done) struct buf b = BUF_MAX(65536);
     buf_adds(&b, "/v2/images");
     char between = '?';
-    VEC_FOREACH(a, &c->http->args) {
+    VEC_FOREACH (a, &c->http->args) {
         if (STREQ(a->key, "marker"))
             continue;
         buf_addc(&b, between);
@@ -519,7 +544,7 @@ static int list_render(struct call *c, struct image_state *s, size_t limit)
     /* Ties go the way of the first key, which lets its index be walked backwards. */
     if (r == 0 && !query_sort(&q, c->arena, "id", q.sort.n && q.sort.v[0].descending))
         r = -ENOMEM;
-    VEC_FOREACH(a, &c->http->args)
+    VEC_FOREACH (a, &c->http->args)
         if (r == 0)
             r = list_filter(c, &q, a->key, a->value);
     if (r != 0)
@@ -565,8 +590,8 @@ int images_list(struct call *c)
     }
     /* Read before the store is: a page that an image's change has overtaken is filed as stale. */
     uint64_t generation = s->generation;
-    const char *key = arena_printf(c->arena, "%c %s ?%s", call_is_admin(c) ? 'a' : 'u', str_or(project_of(c), ""),
-                                   str_or(c->http->query, ""));
+    const char *key = arena_printf(c->arena, "%c %s ?%s", call_is_admin(c) ? 'a' : 'u',
+                                   str_or(project_of(c), ""), str_or(c->http->query, ""));
     if (!key)
         return -ENOMEM;
     if (pages_get(s->pages, key, generation, &c->buf))

@@ -15,12 +15,14 @@
 #define TAGS_MAX 128
 #define PROPERTY_MAX 65535
 
-static const char *const READ_ONLY[] = { "created_at", "updated_at", "status", "checksum", "size", "virtual_size",
-                                         "direct_url", "self", "file", "schema", "os_hash_algo", "os_hash_value",
-                                         "stores" };
+static const char *const READ_ONLY[] = { "created_at",   "updated_at",    "status", "checksum", "size",
+                                         "virtual_size", "direct_url",    "self",   "file",     "schema",
+                                         "os_hash_algo", "os_hash_value", "stores" };
 static const char *const RESERVED[] = { "location", "deleted", "deleted_at" };
-static const char *const BASE[] = { "id", "name", "visibility", "protected", "os_hidden", "container_format",
-                                    "disk_format", "min_disk", "min_ram", "tags", "owner" };
+static const char *const BASE[] = { "id",          "name",      "visibility",
+                                    "protected",   "os_hidden", "container_format",
+                                    "disk_format", "min_disk",  "min_ram",
+                                    "tags",        "owner" };
 
 bool image_is_base(const char *name)
 {
@@ -51,13 +53,15 @@ int image_apply(struct call *c, struct image *i, json_t *base)
     struct given given = {};
     int r = schema_decode(&IMAGE_SCHEMA, base, DECODE_UPDATE, 0, c->arena, i, &given, &e);
     if (r == FAULT)
-        return call_fault(c, 400, "BadRequest", "Provided object does not match schema 'image': %s", e.message);
+        return call_fault(c, 400, "BadRequest", "Provided object does not match schema 'image': %s",
+                          e.message);
     return r;
 }
 
 int image_check(struct call *c, const struct image *i, const struct image *before)
 {
-    if (i->visibility && str_eq(i->visibility, "public") && !(before && str_eq(before->visibility, "public"))) {
+    if (i->visibility && str_eq(i->visibility, "public") &&
+        !(before && str_eq(before->visibility, "public"))) {
         int r = call_require_project(c, "image:publicize_image", i->owner);
         if (r != 0)
             return r;
@@ -73,11 +77,15 @@ int image_check(struct call *c, const struct image *i, const struct image *befor
         return call_fault(c, 403, "Forbidden", "Attribute %s can be only replaced for a queued image.",
                           str_eq(before->disk_format, i->disk_format) ? "container_format" : "disk_format");
     if (i->properties.n > PROPERTIES_MAX)
-        return call_fault(c, 413, "LimitExceeded", "The limit has been exceeded on the number of allowed image "
-                          "properties. Attempted: %zu, Maximum: %d", i->properties.n, PROPERTIES_MAX);
+        return call_fault(c, 413, "LimitExceeded",
+                          "The limit has been exceeded on the number of allowed image "
+                          "properties. Attempted: %zu, Maximum: %d",
+                          i->properties.n, PROPERTIES_MAX);
     if (i->tags.n > TAGS_MAX)
-        return call_fault(c, 413, "LimitExceeded", "The limit has been exceeded on the number of allowed image tags. "
-                          "Attempted: %zu, Maximum: %d", i->tags.n, TAGS_MAX);
+        return call_fault(c, 413, "LimitExceeded",
+                          "The limit has been exceeded on the number of allowed image tags. "
+                          "Attempted: %zu, Maximum: %d",
+                          i->tags.n, TAGS_MAX);
     return 0;
 }
 
@@ -97,10 +105,12 @@ static int create_body(struct call *c, struct image *i)
     _cleanup_(json_decrefp) json_t *base = json_object();
     const char *key;
     json_t *value;
-    json_object_foreach(c->body, key, value) {
+    json_object_foreach(c->body, key, value)
+    {
         if (STREQ(key, "locations")) {
             if (!json_is_array(value) || json_array_size(value))
-                return call_fault(c, 403, "Forbidden", "Locations are set by changing the image, not by creating it.");
+                return call_fault(c, 403, "Forbidden",
+                                  "Locations are set by changing the image, not by creating it.");
             continue;
         }
         int r = image_name_writable(c, key);
@@ -116,7 +126,8 @@ static int create_body(struct call *c, struct image *i)
             json_object_set(base, key, value);
         } else if (!json_is_string(value)) {
             return call_fault(c, 400, "BadRequest",
-                              "Provided object does not match schema 'image': '%s' is not of type 'string'", key);
+                              "Provided object does not match schema 'image': '%s' is not of type 'string'",
+                              key);
         } else if (json_string_length(value) > PROPERTY_MAX) {
             return call_fault(c, 400, "BadRequest", "The value of property '%s' is too long.", key);
         } else {
@@ -173,7 +184,8 @@ int images_create(struct call *c)
     r = call_write(c, create_write);
     if (r != 0)
         return r;
-    http_set_header(c->http, "Location", arena_printf(c->arena, "%s/v2/images/%s", call_base_url(c), i->head.id));
+    http_set_header(c->http, "Location",
+                    arena_printf(c->arena, "%s/v2/images/%s", call_base_url(c), i->head.id));
     if (s->methods.n)
         http_set_header(c->http, "OpenStack-image-import-methods", strv_join(c->arena, &s->methods, ","));
     struct strv ids = {};
@@ -213,12 +225,14 @@ static int store_write_delete(struct call *c)
     if (r != 0)
         return r;
     if (!STREQ(i->status, IMAGE_ACTIVE))
-        return call_fault(c, 409, "Conflict", "It's not allowed to remove image data from store if image status is "
+        return call_fault(c, 409, "Conflict",
+                          "It's not allowed to remove image data from store if image status is "
                           "not 'active'");
     if (!strv_has(&i->stores, store))
         return call_fault(c, 404, "NotFound", "Image %s is not stored in store %s.", id, store);
     if (i->stores.n + i->locations.n == 1)
-        return call_fault(c, 403, "Forbidden", "Cannot delete image data from the only store containing it. "
+        return call_fault(c, 403, "Forbidden",
+                          "Cannot delete image data from the only store containing it. "
                           "Consider deleting the image instead.");
     strv_drop(&i->stores, store);
     c->data = i;
@@ -247,7 +261,8 @@ static int action_write(struct call *c)
     if (r != 0)
         return r;
     if (!STREQ(i->status, IMAGE_ACTIVE) && !STREQ(i->status, IMAGE_DEACTIVATED))
-        return call_fault(c, 403, "Forbidden", "Not allowed to %s an image whose status is %s.", action, i->status);
+        return call_fault(c, 403, "Forbidden", "Not allowed to %s an image whose status is %s.", action,
+                          i->status);
     i->status = off ? IMAGE_DEACTIVATED : IMAGE_ACTIVE;
     return image_save(c->txn, i);
 }

@@ -37,7 +37,7 @@ struct request {
     bool all_stores, all_must_succeed, named_stores;
     struct strv stores;
     struct image_task task;
-    bool nothing;                   /* the image is everywhere already */
+    bool nothing; /* the image is everywhere already */
 };
 
 static int conflict(struct call *c, const char *message)
@@ -60,14 +60,18 @@ static int request_stores(struct call *c, struct image_state *s, struct request 
     size_t k;
     rq->named_stores = list != NULL;
     if (list && rq->all_stores)
-        return call_fault(c, 400, "BadRequest", "All_stores parameter can't be used with x-image-meta-store header or "
+        return call_fault(c, 400, "BadRequest",
+                          "All_stores parameter can't be used with x-image-meta-store header or "
                           "stores parameter");
     if (list && !json_is_array(list))
         return call_fault(c, 400, "BadRequest", "'stores' must be a list");
-    json_array_foreach(list, k, v)
-        if (!json_is_string(v) || !image_store(s, json_string_value(v)))
-            return call_fault(c, 409, "Conflict", "Store %s is not known.",
-                              json_is_string(v) ? json_string_value(v) : "that is no string");
+    json_array_foreach(
+        list, k, v) if (!json_is_string(v) ||
+                        !image_store(s, json_string_value(v))) return call_fault(c, 409, "Conflict",
+                                                                                 "Store %s is not known.",
+                                                                                 json_is_string(v)
+                                                                                     ? json_string_value(v)
+                                                                                     : "that is no string");
     const char *header = http_header(c->http, "x-image-meta-store");
     if (!list && !rq->all_stores && header && !image_store(s, header))
         return call_fault(c, 409, "Conflict", "Store %s is not known.", header);
@@ -76,8 +80,7 @@ static int request_stores(struct call *c, struct image_state *s, struct request 
         const char *id = s->stores[k]->id;
         bool wanted = rq->all_stores || (!list && (header ? STREQ(header, id) : k == 0));
         size_t j;
-        json_array_foreach(list, j, v)
-            wanted = wanted || STREQ(json_string_value(v), id);
+        json_array_foreach(list, j, v) wanted = wanted || STREQ(json_string_value(v), id);
         if (wanted && !strv_has(&rq->stores, id))
             strv_add(c->arena, &rq->stores, id);
     }
@@ -111,13 +114,16 @@ static int request_read(struct call *c, struct request *rq)
         rq->remote_id = json_get_string(method, "glance_image_id");
         rq->interface = str_or(json_get_string(method, "glance_service_interface"), "public");
         if (!rq->region)
-            return call_fault(c, 400, "BadRequest", "'glance_region' needs to be set for glance-download import "
+            return call_fault(c, 400, "BadRequest",
+                              "'glance_region' needs to be set for glance-download import "
                               "method");
         if (!rq->remote_id)
-            return call_fault(c, 400, "BadRequest", "'glance_image_id' needs to be set for glance-download import "
+            return call_fault(c, 400, "BadRequest",
+                              "'glance_image_id' needs to be set for glance-download import "
                               "method");
         if (!uuid_valid(rq->remote_id))
-            return call_fault(c, 400, "BadRequest", "Remote image id does not look like a UUID: %s", rq->remote_id);
+            return call_fault(c, 400, "BadRequest", "Remote image id does not look like a UUID: %s",
+                              rq->remote_id);
     }
     return 0;
 }
@@ -133,7 +139,8 @@ static int request_status(struct call *c, const struct request *rq, const struct
         if (!STREQ(i->status, IMAGE_UPLOADING) || !i->staged)
             return conflict(c, "Image needs to be staged before 'glance-direct' method can be used");
     } else if (!copy && !STREQ(i->status, IMAGE_QUEUED)) {
-        return call_fault(c, 409, "Conflict", "Image needs to be in 'queued' state to use '%s' method", rq->method);
+        return call_fault(c, 409, "Conflict", "Image needs to be in 'queued' state to use '%s' method",
+                          rq->method);
     }
     if (!i->container_format)
         return conflict(c, "'container_format' needs to be set before import");
@@ -161,7 +168,7 @@ static int request_write(struct call *c)
     if (r != 0)
         return r;
     struct strv stores = {};
-    VEC_FOREACH(id, &rq->stores) {
+    VEC_FOREACH (id, &rq->stores) {
         if (copy && strv_has(&i->stores, *id)) {
             if (!rq->all_stores)
                 return call_fault(c, 400, "BadRequest", "Image is already present at store '%s'", *id);
@@ -208,9 +215,16 @@ int images_import(struct call *c)
         return r;
     usec_t now = clock_wall();
     rq->task = (struct image_task){
-        .head.id = uuid_new(c->arena), .type = "api_image_import", .status = "pending", .owner = c->auth->project_id,
-        .user_id = c->auth->user_id, .request_id = arena_strdup(c->arena, c->http->id), .message = "",
-        .input = task_input(c, rq), .created_at = now, .updated_at = now,
+        .head.id = uuid_new(c->arena),
+        .type = "api_image_import",
+        .status = "pending",
+        .owner = c->auth->project_id,
+        .user_id = c->auth->user_id,
+        .request_id = arena_strdup(c->arena, c->http->id),
+        .message = "",
+        .input = task_input(c, rq),
+        .created_at = now,
+        .updated_at = now,
     };
     if (STREQ(rq->method, "glance-download")) {
         rq->task.token = c->auth->token;
@@ -234,11 +248,11 @@ struct work {
     const char *name;
     bool copy;
     struct strv stores, reached, failed;
-    struct blob_store *from;        /* where 'info' lies */
+    struct blob_store *from; /* where 'info' lies */
     struct blob_info info;
-    bool have;                      /* 'info' is pinned in 'from' */
+    bool have; /* 'info' is pinned in 'from' */
     const char *staged;
-    struct strmap brought;          /* properties from elsewhere */
+    struct strmap brought; /* properties from elsewhere */
     struct fault fault;
 };
 
@@ -303,10 +317,12 @@ static const char *find_endpoint(struct work *w, json_t *catalog)
                *interface = str_or(json_get_string(w->method, "glance_service_interface"), "public");
     size_t k, j;
     json_t *service, *e;
-    json_array_foreach(json_get_array(catalog, "catalog"), k, service) {
+    json_array_foreach(json_get_array(catalog, "catalog"), k, service)
+    {
         if (!str_eq(json_get_string(service, "type"), "image"))
             continue;
-        json_array_foreach(json_get_array(service, "endpoints"), j, e) {
+        json_array_foreach(json_get_array(service, "endpoints"), j, e)
+        {
             const char *id = str_or(json_get_string(e, "region_id"), json_get_string(e, "region"));
             if (str_eq(json_get_string(e, "interface"), interface) && str_eq(id, region))
                 return arena_strdup(w->a, json_get_string(e, "url"));
@@ -324,7 +340,8 @@ static int fetch_elsewhere(struct work *w)
     strmap_set(w->a, &headers, "X-Auth-Token", str_or(w->task->token, ""));
     int r = http_client_new(&o, &client);
     if (r == 0)
-        r = get_json(w, client, arena_printf(w->a, "%s/v3/auth/catalog", w->task->endpoint), &headers, &catalog);
+        r = get_json(w, client, arena_printf(w->a, "%s/v3/auth/catalog", w->task->endpoint), &headers,
+                     &catalog);
     if (r != 0)
         return r;
     const char *base = find_endpoint(w, catalog);
@@ -332,7 +349,8 @@ static int fetch_elsewhere(struct work *w)
         return give_up(w, "The catalog has no image service of this region and interface.");
     while (str_ends(base, "/"))
         base = arena_strndup(w->a, base, strlen(base) - 1);
-    const char *url = arena_printf(w->a, "%s/v2/images/%s", base, json_get_string(w->method, "glance_image_id"));
+    const char *url =
+        arena_printf(w->a, "%s/v2/images/%s", base, json_get_string(w->method, "glance_image_id"));
     r = get_json(w, client, url, &headers, &remote);
     if (r != 0)
         return r;
@@ -340,14 +358,14 @@ static int fetch_elsewhere(struct work *w)
         return give_up(w, "The other image is not active.");
     const char *key;
     json_t *v;
-    json_object_foreach(remote, key, v)
-        for (size_t k = 0; k < ARRAY_SIZE(BROUGHT); k++)
-            if (str_starts(key, BROUGHT[k]) && json_is_string(v))
-                strmap_set(w->a, &w->brought, key, json_string_value(v));
+    json_object_foreach(remote, key, v) for (size_t k = 0; k < ARRAY_SIZE(BROUGHT);
+                                             k++) if (str_starts(key, BROUGHT[k]) && json_is_string(v))
+        strmap_set(w->a, &w->brought, key, json_string_value(v));
     w->image->disk_format = arena_strdup(w->a, json_get_string(remote, "disk_format"));
     w->image->container_format = arena_strdup(w->a, json_get_string(remote, "container_format"));
     return web_fetch(w->s, w->a, arena_printf(w->a, "%s/file", url), &headers, true,
-                     w->s->o.image_size_max > 0 ? (uint64_t)w->s->o.image_size_max : UINT64_MAX, &w->info, &w->fault);
+                     w->s->o.image_size_max > 0 ? (uint64_t)w->s->o.image_size_max : UINT64_MAX, &w->info,
+                     &w->fault);
 }
 
 /* ---- the bytes ---- */
@@ -384,8 +402,8 @@ static int obtain(struct work *w)
         r = web_check(w->s, url, &w->fault);
         if (r == 0)
             r = web_fetch(w->s, w->a, url, NULL, false,
-                          w->s->o.image_size_max > 0 ? (uint64_t)w->s->o.image_size_max : UINT64_MAX, &w->info,
-                          &w->fault);
+                          w->s->o.image_size_max > 0 ? (uint64_t)w->s->o.image_size_max : UINT64_MAX,
+                          &w->info, &w->fault);
     } else {
         r = fetch_elsewhere(w);
     }
@@ -399,7 +417,6 @@ static int obtain(struct work *w)
 /* Reads all of it once more: for the checksum of staged bytes and for a signature. */
 static int reread(struct work *w, struct blob_reader *b, struct verifier *v)
 {
-    _cleanup_(blob_abortp) struct blob_writer *unused = NULL;
     _cleanup_(freep) char *buf = malloc(1 << 20);
     if (!buf)
         return -ENOMEM;
@@ -477,9 +494,9 @@ static int reached_write(struct txn *t, void *arg)
     int r = txn_get(t, &IMAGE_KIND, w->image->head.id, &i);
     if (r < 0 || !i || !str_eq(i->import_task, w->task->head.id))
         return r;
-    VEC_FOREACH(id, &w->reached)
+    VEC_FOREACH (id, &w->reached)
         strv_drop(&i->importing, *id);
-    VEC_FOREACH(id, &w->failed) {
+    VEC_FOREACH (id, &w->failed) {
         strv_drop(&i->importing, *id);
         if (!strv_has(&i->failed, *id))
             strv_add(txn_arena(t), &i->failed, *id);
@@ -490,7 +507,7 @@ static int reached_write(struct txn *t, void *arg)
 static int spread(struct work *w)
 {
     bool all = json_get_bool(json_get_object(w->input, "import_req"), "all_stores_must_succeed", true);
-    VEC_FOREACH(id, &w->stores) {
+    VEC_FOREACH (id, &w->stores) {
         struct blob_store *to = image_store(w->s, *id);
         struct blob_info copied;
         int r = !to ? BLOB_MISSING : to == w->from ? 0 : blob_copy(w->from, w->info.key, to, &copied);
@@ -548,7 +565,7 @@ static int success_write(struct txn *t, void *arg)
     i->import_task = NULL;
     i->importing = (struct strv){};
     i->failed = w->failed;
-    VEC_FOREACH(id, &w->reached)
+    VEC_FOREACH (id, &w->reached)
         if (!strv_has(&i->stores, *id))
             strv_add(txn_arena(t), &i->stores, *id);
     if (!w->copy) {
@@ -571,7 +588,7 @@ static int success_write(struct txn *t, void *arg)
                     vec_remove(&i->properties, k);
                     break;
                 }
-        VEC_FOREACH(p, &w->brought)
+        VEC_FOREACH (p, &w->brought)
             strmap_set(txn_arena(t), &i->properties, p->key, p->value);
     }
     return image_save(t, i);
@@ -592,7 +609,7 @@ static int failure_write(struct txn *t, void *arg)
     if (r != 0 || !i || !str_eq(i->import_task, w->task->head.id))
         return r;
     i->import_task = NULL;
-    VEC_FOREACH(id, &i->importing)
+    VEC_FOREACH (id, &i->importing)
         if (!strv_has(&i->failed, *id))
             strv_add(txn_arena(t), &i->failed, *id);
     i->importing = (struct strv){};
@@ -650,7 +667,7 @@ int import_run(struct image_state *s, struct arena *a, const char *task_id)
         log_info("an image was not imported", KV("task", task_id), KV("reason", w.fault.message));
         r = store_write(api_store(s->api), a, failure_write, &w);
     }
-    VEC_FOREACH(id, &w.reached) {
+    VEC_FOREACH (id, &w.reached) {
         struct blob_store *store = image_store(s, *id);
         blob_unpin(store, w.info.key);
         image_collect_key(s, store, w.info.key);

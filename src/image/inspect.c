@@ -50,7 +50,7 @@ struct inspect {
     uint8_t *region;
     uint64_t region_start;
     size_t region_size, region_len;
-    bool region_missing;            /* it was asked for after it had passed */
+    bool region_missing; /* it was asked for after it had passed */
     bool region_decided;
 
     enum tar_state tar;
@@ -63,13 +63,14 @@ struct inspect {
     char member_name[101];
     bool tar_unsafe;
     char tar_reason[200];
-    struct inspect_result out;      /* of the tar's disk */
+    struct inspect_result out; /* of the tar's disk */
 };
 
 static const char *const NAMES[IMAGE_FORMATS_MAX] = {
-    [IMAGE_RAW] = "raw", [IMAGE_GPT] = "gpt", [IMAGE_MBR] = "mbr", [IMAGE_QCOW2] = "qcow2",
-    [IMAGE_VMDK] = "vmdk", [IMAGE_VDI] = "vdi", [IMAGE_VHD] = "vhd", [IMAGE_VHDX] = "vhdx",
-    [IMAGE_ISO] = "iso", [IMAGE_TAR] = "tar", [IMAGE_LUKS] = "luks", [IMAGE_OTHER] = "an unsupported format",
+    [IMAGE_RAW] = "raw",     [IMAGE_GPT] = "gpt",   [IMAGE_MBR] = "mbr",
+    [IMAGE_QCOW2] = "qcow2", [IMAGE_VMDK] = "vmdk", [IMAGE_VDI] = "vdi",
+    [IMAGE_VHD] = "vhd",     [IMAGE_VHDX] = "vhdx", [IMAGE_ISO] = "iso",
+    [IMAGE_TAR] = "tar",     [IMAGE_LUKS] = "luks", [IMAGE_OTHER] = "an unsupported format",
 };
 
 const char *image_format_name(enum image_format f)
@@ -169,7 +170,7 @@ static uint64_t le64(const uint8_t *p)
 static void unsafe(struct inspect_result *r, const char *reason)
 {
     if (!r->safe)
-        return;                     /* the first reason stands */
+        return; /* the first reason stands */
     r->safe = false;
     snprintf(r->reason, sizeof(r->reason), "%s", reason);
 }
@@ -180,7 +181,7 @@ static bool tar_number(const uint8_t *p, size_t n, uint64_t *ret)
 {
     uint64_t v = 0;
     size_t k = 0;
-    if (p[0] & 0x80) {              /* base 256, for sizes beyond 8 GiB */
+    if (p[0] & 0x80) { /* base 256, for sizes beyond 8 GiB */
         for (k = 1; k < n; k++) {
             if (v >> 55)
                 return false;
@@ -214,8 +215,8 @@ static bool tar_header_valid(const uint8_t *b)
 
 static bool is_disk_name(const char *name)
 {
-    static const char *const ENDINGS[] = { ".vmdk", ".vhd", ".vhdx", ".vdi", ".qcow2", ".qcow", ".img",
-                                           ".raw", ".iso", ".dsk" };
+    static const char *const ENDINGS[] = { ".vmdk", ".vhd", ".vhdx", ".vdi", ".qcow2",
+                                           ".qcow", ".img", ".raw",  ".iso", ".dsk" };
     size_t n = strlen(name);
     for (size_t k = 0; k < ARRAY_SIZE(ENDINGS); k++) {
         size_t m = strlen(ENDINGS[k]);
@@ -299,7 +300,7 @@ static void tar_header(struct inspect *i)
             i->no_memory = true;
     }
     i->tar_data_start = i->pos;
-    i->tar_left = type >= '1' && type <= '6' ? 0 : size;     /* links and nodes have no data */
+    i->tar_left = type >= '1' && type <= '6' ? 0 : size; /* links and nodes have no data */
     i->tar_pad = (SECTOR - i->tar_left % SECTOR) % SECTOR;
     i->tar = TAR_DATA;
 }
@@ -518,7 +519,7 @@ static void look_qcow2(const struct inspect *i, struct inspect_result *r)
         if (!e) {
             if (i->pos > i->head_len)
                 unsafe(r, "has qcow2 header extensions beyond what can be checked");
-            return;                 /* the file ends here: nothing follows */
+            return; /* the file ends here: nothing follows */
         }
         uint32_t type = be32(e), length = be32(e + 4);
         if (type == 0)
@@ -537,7 +538,12 @@ static void look_qcow2(const struct inspect *i, struct inspect_result *r)
 
 static void look_old_formats(const struct inspect *i, struct inspect_result *r)
 {
-    static const struct { const char *magic; size_t n; uint64_t off; const char *reason; } OTHERS[] = {
+    static const struct {
+        const char *magic;
+        size_t n;
+        uint64_t off;
+        const char *reason;
+    } OTHERS[] = {
         { "QED\0", 4, 0, "is a QED image" },
         { "WithoutFreeSpace", 16, 0, "is a Parallels image" },
         { "WithouFreSpacExt", 16, 0, "is a Parallels image" },
@@ -662,7 +668,7 @@ static void look_vmdk(const struct inspect *i, struct inspect_result *r)
     size_t fixed = i->head_len > SECTOR ? MIN(i->head_len - SECTOR, (size_t)(20 * SECTOR)) : 0;
     if (fixed && find_text((const char *)i->head + SECTOR, fixed, "parentFileNameHint"))
         unsafe(r, "is a VMDK with a parent");
-    if (gd == UINT64_MAX) {         /* a footer near the end replaces the header */
+    if (gd == UINT64_MAX) { /* a footer near the end replaces the header */
         const uint8_t *f = i->tail + SECTOR;
         if (i->tail_len < TAIL_MAX || memcmp(f, "KDMV", 4) != 0)
             unsafe(r, "is a VMDK without its footer");
@@ -684,7 +690,7 @@ static void look_vdi(const struct inspect *i, struct inspect_result *r)
     r->virtual_size = le64(h + 0x170);
     if (le32(h + 0x4c) != 1 && le32(h + 0x4c) != 2)
         unsafe(r, "is a VDI that depends on another");
-    for (unsigned k = 0; k < 32; k++)       /* the ids of a linked image and of a parent */
+    for (unsigned k = 0; k < 32; k++) /* the ids of a linked image and of a parent */
         if (h[0x1a8 + k])
             unsafe(r, "is a VDI that depends on another");
 }
@@ -822,7 +828,8 @@ int inspect_finish(struct inspect *i, struct inspect_result *ret)
             r->format = f;
     if (r->virtual_size > INT64_MAX)
         unsafe(r, "claims an impossible virtual size");
-    if (!(r->found & (1u << IMAGE_QCOW2 | 1u << IMAGE_VMDK | 1u << IMAGE_VDI | 1u << IMAGE_VHD | 1u << IMAGE_VHDX)))
+    if (!(r->found &
+          (1u << IMAGE_QCOW2 | 1u << IMAGE_VMDK | 1u << IMAGE_VDI | 1u << IMAGE_VHD | 1u << IMAGE_VHDX)))
         r->virtual_size = r->found & (1u << IMAGE_TAR) ? i->out.disk_virtual_size : r->size;
     return i->no_memory ? -ENOMEM : 0;
 }
@@ -844,7 +851,7 @@ int inspect_fd(int fd, struct inspect_result *ret)
                 next = MAX(next, i->region_start + i->region_len);
             else
                 next = MAX(next, size > TAIL_MAX ? size - TAIL_MAX : 0);
-            if (next > size)        /* a region beyond the end */
+            if (next > size) /* a region beyond the end */
                 next = size > TAIL_MAX ? MAX(i->pos, size - TAIL_MAX) : i->pos;
         }
         if (next > i->pos) {
@@ -855,7 +862,7 @@ int inspect_fd(int fd, struct inspect_result *ret)
         if (n < 0)
             return -errno;
         if (n == 0)
-            return -EIO;            /* shorter than it was a moment ago */
+            return -EIO; /* shorter than it was a moment ago */
         inspect_feed(i, buf, (size_t)n);
     }
     return inspect_finish(i, ret);
@@ -868,10 +875,20 @@ int inspect_fd(int fd, struct inspect_result *ret)
 
 static uint32_t accepted(const char *disk_format)
 {
-    static const struct { const char *name; uint32_t mask; } ACCEPTED[] = {
-        { "raw", PLAIN }, { "ami", PLAIN }, { "aki", PLAIN }, { "ari", PLAIN },
-        { "iso", 1u << IMAGE_ISO }, { "qcow2", 1u << IMAGE_QCOW2 }, { "vmdk", 1u << IMAGE_VMDK },
-        { "vdi", 1u << IMAGE_VDI }, { "vhd", 1u << IMAGE_VHD }, { "vhdx", 1u << IMAGE_VHDX },
+    static const struct {
+        const char *name;
+        uint32_t mask;
+    } ACCEPTED[] = {
+        { "raw", PLAIN },
+        { "ami", PLAIN },
+        { "aki", PLAIN },
+        { "ari", PLAIN },
+        { "iso", 1u << IMAGE_ISO },
+        { "qcow2", 1u << IMAGE_QCOW2 },
+        { "vmdk", 1u << IMAGE_VMDK },
+        { "vdi", 1u << IMAGE_VDI },
+        { "vhd", 1u << IMAGE_VHD },
+        { "vhdx", 1u << IMAGE_VHDX },
     };
     for (size_t k = 0; k < ARRAY_SIZE(ACCEPTED); k++)
         if (str_eq(disk_format, ACCEPTED[k].name))

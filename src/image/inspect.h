@@ -13,28 +13,28 @@
 #include "base/error.h"
 
 enum image_format {
-    IMAGE_RAW,          /* nothing known was found */
-    IMAGE_GPT,          /* a whole disk with a GUID partition table */
-    IMAGE_MBR,          /* a whole disk with a DOS partition table */
+    IMAGE_RAW, /* nothing known was found */
+    IMAGE_GPT, /* a whole disk with a GUID partition table */
+    IMAGE_MBR, /* a whole disk with a DOS partition table */
     IMAGE_QCOW2,
     IMAGE_VMDK,
     IMAGE_VDI,
     IMAGE_VHD,
     IMAGE_VHDX,
     IMAGE_ISO,
-    IMAGE_TAR,          /* what an OVA is */
+    IMAGE_TAR, /* what an OVA is */
     IMAGE_LUKS,
-    IMAGE_OTHER,        /* a format that QEMU would recognise and nobody should upload (qed, qcow 1, ...) */
+    IMAGE_OTHER, /* a format that QEMU would recognise and nobody should upload (qed, qcow 1, ...) */
     IMAGE_FORMATS_MAX
 };
 
 struct inspect_result {
     enum image_format format;
-    uint32_t found;             /* bit (1 << format) for each that the bytes can be taken for */
+    uint32_t found; /* bit (1 << format) for each that the bytes can be taken for */
     bool safe;
-    char reason[256];           /* if not safe: why, as a sentence's rest ("has a backing file") */
-    uint64_t size;              /* bytes seen */
-    uint64_t virtual_size;      /* of the disk that a guest would see; 0 unknown */
+    char reason[256];      /* if not safe: why, as a sentence's rest ("has a backing file") */
+    uint64_t size;         /* bytes seen */
+    uint64_t virtual_size; /* of the disk that a guest would see; 0 unknown */
     /* The disk in a tar: the first member that is one. disk_size is 0 when there is none. */
     enum image_format disk_format;
     uint64_t disk_offset, disk_size, disk_virtual_size;

@@ -12,7 +12,7 @@
 
 struct image_location {
     const char *url;
-    const char *metadata;           /* JSON */
+    const char *metadata; /* JSON */
 };
 
 struct image_member {
@@ -21,9 +21,9 @@ struct image_member {
 };
 
 /* Statuses, as Glance calls them. */
-#define IMAGE_QUEUED "queued"           /* a record without bytes */
-#define IMAGE_SAVING "saving"           /* an upload is under way */
-#define IMAGE_UPLOADING "uploading"     /* bytes are being staged, or are */
+#define IMAGE_QUEUED "queued"       /* a record without bytes */
+#define IMAGE_SAVING "saving"       /* an upload is under way */
+#define IMAGE_UPLOADING "uploading" /* bytes are being staged, or are */
 #define IMAGE_IMPORTING "importing"
 #define IMAGE_ACTIVE "active"
 #define IMAGE_DEACTIVATED "deactivated"
@@ -39,31 +39,31 @@ struct image {
     struct strv tags;
     struct strmap properties;
 
-    const char *blob;               /* key of the bytes in each of 'stores'; null: there are none */
+    const char *blob; /* key of the bytes in each of 'stores'; null: there are none */
     struct strv stores;
-    const char *staged;             /* key of bytes in the first store that wait for import */
+    const char *staged; /* key of bytes in the first store that wait for import */
     int64_t staged_size;
-    VEC_OF(struct image_location) locations;    /* elsewhere, by URL */
+    VEC_OF(struct image_location) locations; /* elsewhere, by URL */
     VEC_OF(struct image_member) members;
-    const char *import_task;        /* the task that works on it */
-    struct strv importing, failed;  /* stores */
-    bool imported;                  /* an import or copy was asked for once: clients wait for its end */
-    const char *from_host;          /* the agent that may deliver the bytes */
+    const char *import_task;       /* the task that works on it */
+    struct strv importing, failed; /* stores */
+    bool imported;                 /* an import or copy was asked for once: clients wait for its end */
+    const char *from_host;         /* the agent that may deliver the bytes */
 };
 
 struct image_task {
     struct object head;
     const char *type, *status, *owner, *image_id, *user_id, *request_id, *message;
-    const char *input, *result;     /* JSON */
-    const char *token;              /* of the caller, while glance-download needs it */
-    const char *endpoint;           /* likewise */
+    const char *input, *result; /* JSON */
+    const char *token;          /* of the caller, while glance-download needs it */
+    const char *endpoint;       /* likewise */
     usec_t created_at, updated_at, expires_at;
 };
 
 /* A copy of an image's bytes kept near. The id is the image's. */
 struct image_cached {
     struct object head;
-    const char *status;             /* "queued", "cached" */
+    const char *status; /* "queued", "cached" */
     const char *blob;
     int64_t size, hits;
     usec_t queued_at, accessed_at, modified_at;
@@ -79,13 +79,13 @@ struct image_state {
     struct api *api;
     struct cloud_config o;
     struct arena *arena;
-    struct blob_store *stores[STORES_MAX];      /* the first is the default */
+    struct blob_store *stores[STORES_MAX]; /* the first is the default */
     size_t n_stores;
     struct blob_store *cache;
     struct strv methods;
     struct watch *watch;
-    _Atomic uint64_t generation;    /* grows whenever an image changes */
-    _Atomic uint64_t n_images, n_public;    /* roughly, for the way that lists are read */
+    _Atomic uint64_t generation;         /* grows whenever an image changes */
+    _Atomic uint64_t n_images, n_public; /* roughly, for the way that lists are read */
     struct pages *pages;
     struct tasks *tasks;
 };
@@ -103,7 +103,8 @@ int image_find(struct call *c, const char *id, struct image **ret);
 int image_find_own(struct call *c, const char *id, const char *rule, struct image **ret);
 int image_save(struct txn *t, struct image *i);
 void image_render(struct call *c, const struct image *i, struct json_out *o);
-struct image_location *image_add_location(struct arena *a, struct image *i, const char *url, const char *metadata);
+struct image_location *image_add_location(struct arena *a, struct image *i, const char *url,
+                                          const char *metadata);
 int images_list(struct call *c), images_show(struct call *c), images_create(struct call *c),
     images_delete(struct call *c), images_delete_from_store(struct call *c), images_action(struct call *c);
 /* Sets the members of 'body' that clients may set; 'names' are checked before. FAULT. */
@@ -125,14 +126,18 @@ int images_patch(struct call *c);
 int members_list(struct call *c), members_show(struct call *c), members_create(struct call *c),
     members_update(struct call *c), members_delete(struct call *c), tags_put(struct call *c),
     tags_delete(struct call *c);
-int schema_show(struct call *c), schema_show_metadef(struct call *c), versions_show(struct call *c), info_import(struct call *c),
-    info_stores(struct call *c), info_stores_detail(struct call *c), info_usage(struct call *c);
-int metadef_types_list(struct call *c), metadef_namespaces_list(struct call *c), metadef_namespaces_create(struct call *c),
-    metadef_namespaces_show(struct call *c), metadef_namespaces_update(struct call *c),
-    metadef_namespaces_delete(struct call *c), metadef_items_list(struct call *c), metadef_items_add(struct call *c),
-    metadef_items_clear(struct call *c), metadef_items_show(struct call *c), metadef_items_add_tag(struct call *c),
-    metadef_items_change(struct call *c), metadef_items_drop(struct call *c);
-int cache_list(struct call *c), cache_put(struct call *c), cache_delete(struct call *c), cache_clear(struct call *c);
+int schema_show(struct call *c), schema_show_metadef(struct call *c), versions_show(struct call *c),
+    info_import(struct call *c), info_stores(struct call *c), info_stores_detail(struct call *c),
+    info_usage(struct call *c);
+int metadef_types_list(struct call *c), metadef_namespaces_list(struct call *c),
+    metadef_namespaces_create(struct call *c), metadef_namespaces_show(struct call *c),
+    metadef_namespaces_update(struct call *c), metadef_namespaces_delete(struct call *c),
+    metadef_items_list(struct call *c), metadef_items_add(struct call *c),
+    metadef_items_clear(struct call *c), metadef_items_show(struct call *c),
+    metadef_items_add_tag(struct call *c), metadef_items_change(struct call *c),
+    metadef_items_drop(struct call *c);
+int cache_list(struct call *c), cache_put(struct call *c), cache_delete(struct call *c),
+    cache_clear(struct call *c);
 /* Brings queued ones near. For the controller. */
 int cache_fill(struct image_state *s, struct arena *a);
 /* Opens a copy that is near; BLOB_MISSING. Counts the hit. */
@@ -140,8 +145,9 @@ int cache_open(struct image_state *s, struct arena *a, const char *image_id, str
 
 /* ---- data.c ---- */
 extern const struct http_sink UPLOAD_SINK;
-int upload_begin(struct call *c), upload_end(struct call *c), stage_begin(struct call *c), stage_end(struct call *c),
-    image_download(struct call *c), agent_download(struct call *c), agent_upload_begin(struct call *c);
+int upload_begin(struct call *c), upload_end(struct call *c), stage_begin(struct call *c),
+    stage_end(struct call *c), image_download(struct call *c), agent_download(struct call *c),
+    agent_upload_begin(struct call *c);
 /* Opens the bytes of an active image wherever they are. 0; BLOB_MISSING. */
 int image_reader(struct image_state *s, struct arena *a, const struct image *i, struct blob_reader *ret);
 /* Fetches an image that is elsewhere into the first store, pinned, and judges it as an upload would be.
@@ -152,7 +158,10 @@ int image_fetch(struct image_state *s, struct arena *a, const struct image *i, s
 void image_collect(struct image_state *s, const struct image *was);
 void image_collect_key(struct image_state *s, struct blob_store *store, const char *key);
 int image_blob_used(void *cookie, const char *key);
-struct blob_use { struct image_state *state; struct blob_store *store; };
+struct blob_use {
+    struct image_state *state;
+    struct blob_store *store;
+};
 /* Sets what the inspector says: formats, virtual size. */
 int image_judge(struct image_state *s, struct image *i, const struct inspect_result *r, struct fault *f);
 
@@ -168,15 +177,16 @@ int image_quota_left(struct txn *t, const char *project_id, const char *name, in
 int web_check(struct image_state *s, const char *url, struct fault *f);
 /* Fetches it into a blob of the first store; pinned. 'trusted': no checks (our own catalog).
  * 0; FAULT with the reason; negative. */
-int web_fetch(struct image_state *s, struct arena *a, const char *url, const struct strmap *headers, bool trusted,
-              uint64_t size_max, struct blob_info *ret, struct fault *f);
+int web_fetch(struct image_state *s, struct arena *a, const char *url, const struct strmap *headers,
+              bool trusted, uint64_t size_max, struct blob_info *ret, struct fault *f);
 /* The size that a HEAD tells; 0 unknown. FAULT 400 when it can't be had. */
 int web_size(struct image_state *s, struct arena *a, const char *url, int64_t *ret_size, struct fault *f);
 
 /* ---- sign.c ---- */
 struct verifier;
 /* Null in *ret when the image has no signature. 0; FAULT 400. */
-int verifier_new(struct image_state *s, const struct strmap *properties, struct verifier **ret, struct fault *f);
+int verifier_new(struct image_state *s, const struct strmap *properties, struct verifier **ret,
+                 struct fault *f);
 void verifier_update(struct verifier *v, const void *data, size_t n);
 /* 0; FAULT 400. */
 int verifier_check(struct verifier *v, struct fault *f);
@@ -187,8 +197,8 @@ static inline void verifier_freep(struct verifier **v)
 }
 
 /* ---- import.c, tasks.c ---- */
-int images_import(struct call *c), images_tasks(struct call *c), tasks_list(struct call *c), tasks_show(struct call *c),
-    tasks_create(struct call *c), tasks_delete(struct call *c);
+int images_import(struct call *c), images_tasks(struct call *c), tasks_list(struct call *c),
+    tasks_show(struct call *c), tasks_create(struct call *c), tasks_delete(struct call *c);
 int tasks_start(struct image_state *s);
 void tasks_stop(struct image_state *s);
 /* Something may be pending. */

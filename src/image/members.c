@@ -15,7 +15,7 @@
 
 static struct image_member *member_of(struct image *i, const char *project_id)
 {
-    VEC_FOREACH(m, &i->members)
+    VEC_FOREACH (m, &i->members)
         if (str_eq(m->member_id, project_id))
             return m;
     return NULL;
@@ -58,7 +58,7 @@ int members_list(struct call *c)
         return r;
     json_open_object(&c->out);
     json_put_array(&c->out, "members");
-    VEC_FOREACH(m, &i->members)
+    VEC_FOREACH (m, &i->members)
         if (image_owned(c, i) || str_eq(m->member_id, c->auth->project_id))
             member_render(i, m, &c->out);
     json_close_array(&c->out);
@@ -103,8 +103,9 @@ static int create_write(struct call *c)
     struct image_member *m = vec_add(c->arena, &i->members);
     if (!m)
         return -ENOMEM;
-    *m = (struct image_member){ .member_id = project, .status = "pending", .created_at = clock_wall(),
-                                .updated_at = clock_wall() };
+    *m = (struct image_member){
+        .member_id = project, .status = "pending", .created_at = clock_wall(), .updated_at = clock_wall()
+    };
     r = txn_put(c->txn, &IMAGE_KIND, i);
     if (r == 0)
         member_render(i, m, &c->out);
@@ -153,7 +154,8 @@ int members_update(struct call *c)
     if (!status)
         return call_fault(c, 400, "BadRequest", "Status not specified");
     if (!STREQ(status, "pending") && !STREQ(status, "accepted") && !STREQ(status, "rejected"))
-        return call_fault(c, 400, "BadRequest", "Incorrect request: Status must be \"pending\", \"accepted\" or "
+        return call_fault(c, 400, "BadRequest",
+                          "Incorrect request: Status must be \"pending\", \"accepted\" or "
                           "\"rejected\".");
     c->data = arena_strdup(c->arena, status);
     return call_write(c, update_write);
@@ -192,8 +194,10 @@ static int put_write(struct call *c)
     if (r != 0 || strv_has(&i->tags, tag))
         return r;
     if (i->tags.n >= TAGS_MAX)
-        return call_fault(c, 413, "LimitExceeded", "Image tag limit exceeded for image %s: Attempted: %zu, Maximum: "
-                          "%d", i->head.id, i->tags.n + 1, TAGS_MAX);
+        return call_fault(c, 413, "LimitExceeded",
+                          "Image tag limit exceeded for image %s: Attempted: %zu, Maximum: "
+                          "%d",
+                          i->head.id, i->tags.n + 1, TAGS_MAX);
     return strv_add(c->arena, &i->tags, tag) ? image_save(c->txn, i) : -ENOMEM;
 }
 

@@ -16,10 +16,13 @@
 
 struct item {
     const char *name;
-    const char *body;               /* JSON object: the rest of it */
+    const char *body; /* JSON object: the rest of it */
     usec_t created_at, updated_at;
 };
-struct items { struct item *v; size_t n, cap; };
+struct items {
+    struct item *v;
+    size_t n, cap;
+};
 
 struct metadef {
     struct object head;
@@ -41,8 +44,8 @@ static const char *const VISIBILITIES[] = { "public", "private", NULL };
 #define BOTH (IN_CREATE | IN_UPDATE)
 static const struct field METADEF_FIELDS[] = {
     FIELD_ID(struct metadef),
-    { "namespace", FIELD_STRING, offsetof(struct metadef, namespace), BOTH | REQUIRED | FILTER | SORT, .min = 1,
-      .max = 80, .doc = "The unique namespace text." },
+    { "namespace", FIELD_STRING, offsetof(struct metadef, namespace), BOTH | REQUIRED | FILTER | SORT,
+      .min = 1, .max = 80, .doc = "The unique namespace text." },
     { "display_name", FIELD_STRING, offsetof(struct metadef, display_name), BOTH | NULLABLE, .max = 80,
       .doc = "The user friendly name for the namespace." },
     { "description", FIELD_STRING, offsetof(struct metadef, description), BOTH | NULLABLE, .max = 500,
@@ -56,7 +59,8 @@ static const struct field METADEF_FIELDS[] = {
     { "created_at", FIELD_TIME, offsetof(struct metadef, created_at), SORT, .doc = "When it was made." },
     { "updated_at", FIELD_TIME, offsetof(struct metadef, updated_at), SORT, .doc = "Its last change." },
     { "objects", FIELD_OBJECTS, offsetof(struct metadef, objects), 0, .sub = &ITEM_SCHEMA, .doc = "Groups." },
-    { "properties", FIELD_OBJECTS, offsetof(struct metadef, properties), 0, .sub = &ITEM_SCHEMA, .doc = "Names." },
+    { "properties", FIELD_OBJECTS, offsetof(struct metadef, properties), 0, .sub = &ITEM_SCHEMA,
+      .doc = "Names." },
     { "tags", FIELD_OBJECTS, offsetof(struct metadef, tags), 0, .sub = &ITEM_SCHEMA, .doc = "Words." },
     { "types", FIELD_OBJECTS, offsetof(struct metadef, types), 0, .sub = &ITEM_SCHEMA,
       .doc = "Resource types that it is for." },
@@ -67,22 +71,22 @@ static void metadef_keys(const void *object, struct key_sink *k)
 {
     const struct metadef *m = object;
     key_add_unique(k, "name", m->namespace);
-    VEC_FOREACH(i, &m->types)
+    VEC_FOREACH (i, &m->types)
         key_add(k, "type", i->name);
 }
 const struct kind METADEF_KIND = { .name = "image.metadef", .schema = &METADEF_SCHEMA, .keys = metadef_keys };
 
 /* The resource types that clients know; others come to be by being associated. */
 static const char *const TYPES[] = {
-    "OS::Glance::Image", "OS::Cinder::Volume", "OS::Nova::Flavor", "OS::Nova::Aggregate", "OS::Nova::Server",
-    "OS::Trove::Instance",
+    "OS::Glance::Image",   "OS::Cinder::Volume", "OS::Nova::Flavor",
+    "OS::Nova::Aggregate", "OS::Nova::Server",   "OS::Trove::Instance",
 };
 
 static const struct family {
     const char *many, *one;
     size_t offset;
-    bool dictionary;                /* lists are {"name": {...}} */
-    bool linked;                    /* items have self and schema */
+    bool dictionary; /* lists are {"name": {...}} */
+    bool linked;     /* items have self and schema */
 } FAMILIES[] = {
     { "objects", "object", offsetof(struct metadef, objects), .linked = true },
     { "properties", "property", offsetof(struct metadef, properties), .dictionary = true },
@@ -105,7 +109,7 @@ static const struct family *family_named(const char *many)
 
 static struct item *item_named(struct items *l, const char *name)
 {
-    VEC_FOREACH(i, l)
+    VEC_FOREACH (i, l)
         if (str_eq(i->name, name))
             return i;
     return NULL;
@@ -126,10 +130,12 @@ static void item_render(struct call *c, const struct metadef *m, const struct fa
     if (!f->dictionary || !c)
         json_put_string(o, "name", i->name);
     char why[64];
-    _cleanup_(json_decrefp) json_t *body = json_parse(str_or(i->body, "{}"), strlen(str_or(i->body, "{}")), why, sizeof(why));
+    _cleanup_(json_decrefp) json_t *body =
+        json_parse(str_or(i->body, "{}"), strlen(str_or(i->body, "{}")), why, sizeof(why));
     const char *key;
     json_t *v;
-    json_object_foreach(body, key, v) {
+    json_object_foreach(body, key, v)
+    {
         json_key(o, key);
         json_tree_out(o, v);
     }
@@ -157,7 +163,7 @@ static void items_render(struct call *c, const struct metadef *m, const struct f
         json_put_object(o, key);
     else
         json_put_array(o, key);
-    VEC_FOREACH(i, l) {
+    VEC_FOREACH (i, l) {
         if (f->dictionary)
             json_key(o, i->name);
         item_render(c, m, f, i, o);
@@ -226,8 +232,9 @@ static int family_find(struct call *c, struct metadef **ret, const struct family
 
 static int no_item(struct call *c, const struct family *f, const char *name)
 {
-    return call_fault(c, 404, "NotFound", "The metadata definition %s with name=%s was not found in namespace=%s.",
-                      f->one, name, call_param(c, "namespace"));
+    return call_fault(c, 404, "NotFound",
+                      "The metadata definition %s with name=%s was not found in namespace=%s.", f->one, name,
+                      call_param(c, "namespace"));
 }
 
 /* ---- reading bodies ---- */
@@ -236,16 +243,18 @@ static int no_item(struct call *c, const struct family *f, const char *name)
 static int item_read(struct call *c, const struct family *f, json_t *v, const char *name, struct item *ret)
 {
     if (!json_is_object(v))
-        return call_fault(c, 400, "BadRequest", "Provided object does not match schema '%s': it is not an object.",
-                          f->one);
+        return call_fault(c, 400, "BadRequest",
+                          "Provided object does not match schema '%s': it is not an object.", f->one);
     name = name ? name : json_get_string(v, "name");
     if (str_empty(name))
-        return call_fault(c, 400, "BadRequest", "Provided object does not match schema '%s': 'name' is a required "
-                          "property", f->one);
+        return call_fault(c, 400, "BadRequest",
+                          "Provided object does not match schema '%s': 'name' is a required "
+                          "property",
+                          f->one);
     size_t max = STREQ(f->one, "tag") || STREQ(f->one, "resource_type") ? 80 : 255;
     if (strlen(name) > max)
-        return call_fault(c, 400, "BadRequest", "Provided object does not match schema '%s': '%s' is too long", f->one,
-                          name);
+        return call_fault(c, 400, "BadRequest",
+                          "Provided object does not match schema '%s': '%s' is too long", f->one, name);
     static const char *const OURS[] = { "self", "schema", "created_at", "updated_at" };
     for (size_t k = 0; k < ARRAY_SIZE(OURS); k++)
         if (json_object_get(v, OURS[k]))
@@ -253,20 +262,26 @@ static int item_read(struct call *c, const struct family *f, json_t *v, const ch
     if (f->dictionary) {
         const char *type = json_get_string(v, "type");
         if (!json_get_string(v, "title") || !type)
-            return call_fault(c, 400, "BadRequest", "Provided object does not match schema 'property': '%s' is a "
-                              "required property", type ? "title" : "type");
+            return call_fault(c, 400, "BadRequest",
+                              "Provided object does not match schema 'property': '%s' is a "
+                              "required property",
+                              type ? "title" : "type");
         static const char *const KNOWN[] = { "array", "boolean", "integer", "number", "object", "string" };
         bool known = false;
         for (size_t k = 0; k < ARRAY_SIZE(KNOWN); k++)
             known = known || STREQ(KNOWN[k], type);
         if (!known)
-            return call_fault(c, 400, "BadRequest", "Provided object does not match schema 'property': '%s' is not a "
-                              "type", type);
+            return call_fault(c, 400, "BadRequest",
+                              "Provided object does not match schema 'property': '%s' is not a "
+                              "type",
+                              type);
     }
     _cleanup_(json_decrefp) json_t *rest = json_copy(v);
     json_object_del(rest, "name");
-    *ret = (struct item){ .name = arena_strdup(c->arena, name), .body = json_text(c->arena, rest),
-                          .created_at = clock_wall(), .updated_at = clock_wall() };
+    *ret = (struct item){ .name = arena_strdup(c->arena, name),
+                          .body = json_text(c->arena, rest),
+                          .created_at = clock_wall(),
+                          .updated_at = clock_wall() };
     return 0;
 }
 
@@ -278,7 +293,8 @@ static int items_read(struct call *c, struct metadef *m, const struct family *f,
     json_t *v;
     const char *key;
     if (f->dictionary) {
-        json_object_foreach(list, key, v) {
+        json_object_foreach(list, key, v)
+        {
             int r = item_read(c, f, v, key, &i);
             if (r != 0)
                 return r;
@@ -287,13 +303,16 @@ static int items_read(struct call *c, struct metadef *m, const struct family *f,
         }
         return 0;
     }
-    json_array_foreach(list, k, v) {
+    json_array_foreach(list, k, v)
+    {
         int r = item_read(c, f, v, NULL, &i);
         if (r != 0)
             return r;
         if (item_named(l, i.name))
-            return call_fault(c, 409, "Conflict", "A metadata definition %s with name=%s already exists in "
-                              "namespace=%s.", f->one, i.name, str_or(m->namespace, ""));
+            return call_fault(c, 409, "Conflict",
+                              "A metadata definition %s with name=%s already exists in "
+                              "namespace=%s.",
+                              f->one, i.name, str_or(m->namespace, ""));
         if (!vec_push(c->arena, l, i))
             return -ENOMEM;
     }
@@ -316,7 +335,8 @@ static int metadef_read(struct call *c, struct metadef *m, enum decode_mode mode
     struct decode_error e;
     int r = schema_decode(&METADEF_SCHEMA, own, mode, 0, c->arena, m, NULL, &e);
     if (r == FAULT)
-        return call_fault(c, 400, "BadRequest", "Provided object does not match schema 'namespace': %s", e.message);
+        return call_fault(c, 400, "BadRequest", "Provided object does not match schema 'namespace': %s",
+                          e.message);
     return r;
 }
 
@@ -326,7 +346,8 @@ static int put(struct call *c, struct metadef *m)
 {
     int r = txn_put(c->txn, &METADEF_KIND, m);
     if (r == TXN_TAKEN)
-        return call_fault(c, 409, "Duplicate", "The metadata definition namespace=%s already exists.", m->namespace);
+        return call_fault(c, 409, "Duplicate", "The metadata definition namespace=%s already exists.",
+                          m->namespace);
     return r;
 }
 
@@ -361,7 +382,8 @@ int metadef_namespaces_create(struct call *c)
     c->data = m;
     r = call_write(c, create_write);
     if (r == 0)
-        http_set_header(c->http, "Location", arena_printf(c->arena, "/v2/metadefs/namespaces/%s", m->namespace));
+        http_set_header(c->http, "Location",
+                        arena_printf(c->arena, "/v2/metadefs/namespaces/%s", m->namespace));
     return r;
 }
 
@@ -424,9 +446,11 @@ int metadef_namespaces_list(struct call *c)
     json_put_string(&c->out, "first", "/v2/metadefs/namespaces");
     json_put_string(&c->out, "schema", "/v2/schemas/metadefs/namespaces");
     if (limit && l.more)
-        json_put_string(&c->out, "next", arena_printf(c->arena, "/v2/metadefs/namespaces?limit=%zu&sort_key=%s&sort_dir=%s"
-                                                      "&marker=%s", q.limit, key, dir,
-                                                      ((struct metadef *)l.v[l.n - 1])->namespace));
+        json_put_string(&c->out, "next",
+                        arena_printf(c->arena,
+                                     "/v2/metadefs/namespaces?limit=%zu&sort_key=%s&sort_dir=%s"
+                                     "&marker=%s",
+                                     q.limit, key, dir, ((struct metadef *)l.v[l.n - 1])->namespace));
     json_close_object(&c->out);
     return 0;
 }
@@ -469,7 +493,8 @@ static int delete_write(struct call *c)
     if (r != 0)
         return r;
     if (m->protected)
-        return call_fault(c, 403, "Forbidden", "Metadata definition namespace %s is protected and cannot be deleted.",
+        return call_fault(c, 403, "Forbidden",
+                          "Metadata definition namespace %s is protected and cannot be deleted.",
                           m->namespace);
     return txn_delete(c->txn, &METADEF_KIND, m->head.id);
 }
@@ -494,7 +519,8 @@ int metadef_items_list(struct call *c)
     json_open_object(&c->out);
     items_render(c, m, f, types ? "resource_type_associations" : f->many, &c->out);
     if (!types && !f->dictionary) {
-        json_put_string(&c->out, "first", arena_printf(c->arena, "/v2/metadefs/namespaces/%s/%s", m->namespace, f->many));
+        json_put_string(&c->out, "first",
+                        arena_printf(c->arena, "/v2/metadefs/namespaces/%s/%s", m->namespace, f->many));
         json_put_string(&c->out, "schema", arena_printf(c->arena, "/v2/schemas/metadefs/%s", f->many));
     }
     json_close_object(&c->out);
@@ -530,7 +556,8 @@ static int add_write(struct call *c)
         if (!str_eq(http_header(c->http, "X-Openstack-Append"), "true"))
             m->tags = (struct items){};
         if (!json_get_array(c->body, "tags"))
-            return call_fault(c, 400, "BadRequest", "Provided object does not match schema 'tags': 'tags' is a required "
+            return call_fault(c, 400, "BadRequest",
+                              "Provided object does not match schema 'tags': 'tags' is a required "
                               "property");
         r = items_read(c, m, f, json_get_array(c->body, "tags"));
         if (r == 0)
@@ -548,8 +575,9 @@ static int add_write(struct call *c)
         return r;
     struct items *l = items_of(m, f);
     if (item_named(l, i.name))
-        return call_fault(c, 409, "Duplicate", "A metadata definition %s with name=%s already exists in namespace=%s.",
-                          f->one, i.name, m->namespace);
+        return call_fault(c, 409, "Duplicate",
+                          "A metadata definition %s with name=%s already exists in namespace=%s.", f->one,
+                          i.name, m->namespace);
     if (!vec_push(c->arena, l, i))
         return -ENOMEM;
     r = put(c, m);
@@ -576,8 +604,8 @@ static int tag_write(struct call *c)
     if (strlen(name) > 80)
         return call_fault(c, 400, "BadRequest", "The name of a tag has at most 80 characters.");
     if (item_named(&m->tags, name))
-        return call_fault(c, 409, "Duplicate", "A metadata tag with name=%s already exists in namespace=%s.", name,
-                          m->namespace);
+        return call_fault(c, 409, "Duplicate", "A metadata tag with name=%s already exists in namespace=%s.",
+                          name, m->namespace);
     struct item i = { .name = name, .body = "{}", .created_at = clock_wall(), .updated_at = clock_wall() };
     if (!vec_push(c->arena, &m->tags, i))
         return -ENOMEM;
@@ -609,8 +637,9 @@ static int change_write(struct call *c)
     if (r != 0)
         return r;
     if (!STREQ(i.name, name) && item_named(l, i.name))
-        return call_fault(c, 409, "Duplicate", "A metadata definition %s with name=%s already exists in namespace=%s.",
-                          f->one, i.name, m->namespace);
+        return call_fault(c, 409, "Duplicate",
+                          "A metadata definition %s with name=%s already exists in namespace=%s.", f->one,
+                          i.name, m->namespace);
     i.created_at = old->created_at;
     *old = i;
     r = put(c, m);
@@ -637,8 +666,9 @@ static int drop_write(struct call *c)
     if (!i)
         return no_item(c, f, name);
     if (m->protected)
-        return call_fault(c, 403, "Forbidden", "Metadata definition %s %s of a protected namespace cannot be deleted.",
-                          f->one, name);
+        return call_fault(c, 403, "Forbidden",
+                          "Metadata definition %s %s of a protected namespace cannot be deleted.", f->one,
+                          name);
     vec_remove(l, (size_t)(i - l->v));
     return put(c, m);
 }
@@ -681,13 +711,13 @@ int metadef_types_list(struct call *c)
     for (size_t k = 0; k < l.n; k++) {
         const struct metadef *m = l.v[k];
         if (visible(c, m))
-            VEC_FOREACH(i, &m->types)
+            VEC_FOREACH (i, &m->types)
                 if (!strv_has(&names, i->name))
                     strv_add(c->arena, &names, i->name);
     }
     json_open_object(&c->out);
     json_put_array(&c->out, "resource_types");
-    VEC_FOREACH(n, &names) {
+    VEC_FOREACH (n, &names) {
         json_open_object(&c->out);
         json_put_string(&c->out, "name", *n);
         json_close_object(&c->out);

@@ -18,22 +18,23 @@ static const char *const OPS[] = { "add", "remove", "replace" };
 
 struct patch_step {
     enum op op;
-    const char *root;               /* first step of the path */
-    const char *rest;               /* second, or null */
-    json_t *value;                  /* of the body */
+    const char *root; /* first step of the path */
+    const char *rest; /* second, or null */
+    json_t *value;    /* of the body */
 };
 
 struct patch {
     struct patch_step changes[256];
     size_t n;
     bool draft4;
-    int64_t location_size;          /* of a location that is added, asked for before the transaction */
+    int64_t location_size; /* of a location that is added, asked for before the transaction */
     struct image was;
 };
 
 #define bad(c, ...) call_fault((c), 400, "BadRequest", __VA_ARGS__)
 
-static int parse_op(struct call *c, const struct patch *p, json_t *raw, struct patch_step *ch, const char **ret_path)
+static int parse_op(struct call *c, const struct patch *p, json_t *raw, struct patch_step *ch,
+                    const char **ret_path)
 {
     if (p->draft4) {
         int seen = 0;
@@ -51,13 +52,15 @@ static int parse_op(struct call *c, const struct patch *p, json_t *raw, struct p
     } else {
         const char *op = json_get_string(raw, "op");
         if (!op)
-            return bad(c, "Unable to find `op` in JSON Schema change. It must be one of the following: add, remove, "
-                          "replace.");
+            return bad(
+                c, "Unable to find `op` in JSON Schema change. It must be one of the following: add, remove, "
+                   "replace.");
         size_t k = 0;
         while (k < ARRAY_SIZE(OPS) && !STREQ(OPS[k], op))
             k++;
         if (k == ARRAY_SIZE(OPS))
-            return bad(c, "Invalid operation: `%s`. It must be one of the following: add, remove, replace.", op);
+            return bad(c, "Invalid operation: `%s`. It must be one of the following: add, remove, replace.",
+                       op);
         ch->op = (enum op)k;
         *ret_path = json_get_string(raw, "path");
     }
@@ -113,7 +116,8 @@ static int parse(struct call *c, struct patch *p)
         return bad(c, "Request body must be a JSON array of operation objects.");
     if (json_array_size(c->body) > ARRAY_SIZE(p->changes))
         return call_fault(c, 413, "LimitExceeded", "More than %zu changes at once.", ARRAY_SIZE(p->changes));
-    json_array_foreach(c->body, k, raw) {
+    json_array_foreach(c->body, k, raw)
+    {
         struct patch_step *ch = &p->changes[p->n];
         const char *path = NULL;
         if (!json_is_object(raw))
@@ -143,12 +147,14 @@ static bool is_web(const char *url)
 }
 
 /* One location from a body; our own stores' are known by their metadata. */
-static int location_read(struct call *c, json_t *v, const char **ret_url, json_t **ret_metadata, json_t **ret_check)
+static int location_read(struct call *c, json_t *v, const char **ret_url, json_t **ret_metadata,
+                         json_t **ret_check)
 {
     const char *url = json_get_string(v, "url");
     json_t *metadata = json_get_object(v, "metadata");
     if (!url || strlen(url) > 255 || !metadata)
-        return bad(c, "Provided object does not match schema 'image': a location needs a 'url' and 'metadata'");
+        return bad(c,
+                   "Provided object does not match schema 'image': a location needs a 'url' and 'metadata'");
     *ret_url = url;
     *ret_metadata = metadata;
     *ret_check = json_get_object(v, "validation_data");
@@ -169,9 +175,11 @@ static int location_hash(struct call *c, struct image *i, json_t *check)
     if (!algo || !value)
         return bad(c, "Provided object does not match schema 'image': 'os_hash_algo' and 'os_hash_value' are "
                       "required");
-    struct { const char *name, *now, *given; } rows[] = { { "checksum", i->checksum, sum },
-                                                          { "os_hash_algo", i->hash_algo, algo },
-                                                          { "os_hash_value", i->hash_value, value } };
+    struct {
+        const char *name, *now, *given;
+    } rows[] = { { "checksum", i->checksum, sum },
+                 { "os_hash_algo", i->hash_algo, algo },
+                 { "os_hash_value", i->hash_value, value } };
     bool fresh = false;
     for (size_t k = 0; k < ARRAY_SIZE(rows); k++) {
         if (!rows[k].given || str_eq(rows[k].given, rows[k].now))
@@ -183,16 +191,19 @@ static int location_hash(struct call *c, struct image *i, json_t *check)
     if (!fresh)
         return 0;
     if (!STREQ(i->status, IMAGE_QUEUED))
-        return call_fault(c, 409, "Conflict", "New value(s) for os_hash_value may only be provided when image status "
+        return call_fault(c, 409, "Conflict",
+                          "New value(s) for os_hash_value may only be provided when image status "
                           "is 'queued'");
     if (sum && !is_hex(sum, 32))
-        return call_fault(c, 409, "Conflict", "checksum (%s) is not the correct size for md5 (should be 16 bytes)",
-                          sum);
+        return call_fault(c, 409, "Conflict",
+                          "checksum (%s) is not the correct size for md5 (should be 16 bytes)", sum);
     if (!STREQ(algo, "sha512"))
         return call_fault(c, 409, "Conflict", "os_hash_algo must be sha512, not %s", algo);
     if (!is_hex(value, 128))
-        return call_fault(c, 409, "Conflict", "os_hash_value (%s) is not the correct size for sha512 (should be 64 "
-                          "bytes)", value);
+        return call_fault(c, 409, "Conflict",
+                          "os_hash_value (%s) is not the correct size for sha512 (should be 64 "
+                          "bytes)",
+                          value);
     i->checksum = sum ? arena_strdup(c->arena, sum) : i->checksum;
     i->hash_algo = "sha512";
     i->hash_value = arena_strdup(c->arena, value);
@@ -202,9 +213,11 @@ static int location_hash(struct call *c, struct image *i, json_t *check)
 static int locations_ready(struct call *c, const struct image *i, const char *rule)
 {
     if (!image_state(c->api)->o.image_locations)
-        return call_fault(c, 403, "Forbidden", "It's not allowed to update locations if locations are invisible.");
+        return call_fault(c, 403, "Forbidden",
+                          "It's not allowed to update locations if locations are invisible.");
     if (!STREQ(i->status, IMAGE_ACTIVE) && !STREQ(i->status, IMAGE_QUEUED))
-        return call_fault(c, 409, "Conflict", "It's not allowed to update locations if image status is %s.", i->status);
+        return call_fault(c, 409, "Conflict", "It's not allowed to update locations if image status is %s.",
+                          i->status);
     return call_require_project(c, rule, i->owner);
 }
 
@@ -222,7 +235,7 @@ static int location_add(struct call *c, struct image *i, const struct patch *p, 
         return bad(c, "Invalid position for adding a location.");
     if (!is_web(url))
         return bad(c, "Invalid location: %s", url);
-    VEC_FOREACH(l, &i->locations)
+    VEC_FOREACH (l, &i->locations)
         if (str_eq(l->url, url))
             return bad(c, "The location %s already exists", url);
     r = location_hash(c, i, check);
@@ -259,7 +272,8 @@ static int location_remove(struct call *c, struct image *i, const struct patch_s
 }
 
 /* The same locations again, perhaps with other metadata; a queued image may get its first ones. */
-static int locations_replace(struct call *c, struct image *i, const struct patch *p, const struct patch_step *ch)
+static int locations_replace(struct call *c, struct image *i, const struct patch *p,
+                             const struct patch_step *ch)
 {
     if (!json_is_array(ch->value))
         return bad(c, "Provided object does not match schema 'image': '%s' is not an array", "locations");
@@ -271,7 +285,8 @@ static int locations_replace(struct call *c, struct image *i, const struct patch
     size_t k;
     json_t *v;
     if (i->stores.n + i->locations.n == 0) {
-        json_array_foreach(ch->value, k, v) {
+        json_array_foreach(ch->value, k, v)
+        {
             struct patch_step one = { .op = OP_ADD, .root = "locations", .rest = "-", .value = v };
             r = location_add(c, i, p, &one);
             if (r != 0)
@@ -280,8 +295,10 @@ static int locations_replace(struct call *c, struct image *i, const struct patch
         return 0;
     }
     if (json_array_size(ch->value) != i->stores.n + i->locations.n)
-        return bad(c, "Original locations is not empty: %s", "the list can't be made longer or shorter this way.");
-    json_array_foreach(ch->value, k, v) {
+        return bad(c, "Original locations is not empty: %s",
+                   "the list can't be made longer or shorter this way.");
+    json_array_foreach(ch->value, k, v)
+    {
         const char *url;
         json_t *metadata, *check;
         r = location_read(c, v, &url, &metadata, &check);
@@ -331,7 +348,8 @@ static int apply_property(struct call *c, struct image *i, const struct patch *p
         return call_fault(c, 409, "Conflict", "Property %s already present.", ch->root);
     }
     if (!json_is_string(ch->value))
-        return bad(c, "Provided object does not match schema 'image': '%s' is not of type 'string'", ch->root);
+        return bad(c, "Provided object does not match schema 'image': '%s' is not of type 'string'",
+                   ch->root);
     return strmap_set(c->arena, &i->properties, ch->root, json_string_value(ch->value)) ? 0 : -ENOMEM;
 }
 
@@ -372,7 +390,8 @@ static int ask_sizes(struct call *c, struct patch *p)
     struct image_state *s = image_state(c->api);
     for (size_t k = 0; s->o.image_locations && k < p->n; k++) {
         const struct patch_step *ch = &p->changes[k];
-        const char *url = STREQ(ch->root, "locations") && ch->op == OP_ADD ? json_get_string(ch->value, "url") : NULL;
+        const char *url =
+            STREQ(ch->root, "locations") && ch->op == OP_ADD ? json_get_string(ch->value, "url") : NULL;
         if (!url || !is_web(url))
             continue;
         int r = web_check(s, url, &c->fault);
@@ -392,9 +411,11 @@ int images_patch(struct call *c)
     const char *type = str_or(http_header(c->http, "Content-Type"), "");
     p->draft4 = str_starts(type, "application/openstack-images-v2.0-json-patch");
     if (!p->draft4 && !str_starts(type, "application/openstack-images-v2.1-json-patch")) {
-        http_set_header(c->http, "Accept-Patch", "application/openstack-images-v2.0-json-patch, "
-                                                 "application/openstack-images-v2.1-json-patch");
-        return call_fault(c, 415, "UnsupportedMediaType", "The media type of a patch is "
+        http_set_header(c->http, "Accept-Patch",
+                        "application/openstack-images-v2.0-json-patch, "
+                        "application/openstack-images-v2.1-json-patch");
+        return call_fault(c, 415, "UnsupportedMediaType",
+                          "The media type of a patch is "
                           "application/openstack-images-v2.1-json-patch.");
     }
     char why[200];

@@ -102,9 +102,10 @@ static int limit_of(struct txn *t, const char *project_id, const char *name, int
     int r = quota_limit(t, &IMAGE_QUOTA, project_id, name, ret);
     if (r != 0 || *ret >= 0 || !limits)
         return r;
-    *ret = STREQ(name, "image_count_total") ? limits->image_count_max :
-           STREQ(name, "image_count_uploading") ? limits->image_uploading_max :
-           mib(STREQ(name, "image_size_total") ? limits->image_total_max : limits->image_staging_max);
+    *ret = STREQ(name, "image_count_total") ? limits->image_count_max
+           : STREQ(name, "image_count_uploading")
+               ? limits->image_uploading_max
+               : mib(STREQ(name, "image_size_total") ? limits->image_total_max : limits->image_staging_max);
     return 0;
 }
 
@@ -119,8 +120,10 @@ int image_quota(struct txn *t, const char *project_id, const char *name, int64_t
     r = quota_used(t, &IMAGE_QUOTA, project_id, name, &used);
     if (r != 0 || used + more <= limit)
         return r;
-    return fault_set(f, 413, "LimitExceeded", "Project %s is over a limit for [Resource %s is over limit of %" PRId64
-                     " due to current usage %" PRId64 " and delta %" PRId64 "]", project_id, name, limit, used, more);
+    return fault_set(f, 413, "LimitExceeded",
+                     "Project %s is over a limit for [Resource %s is over limit of %" PRId64
+                     " due to current usage %" PRId64 " and delta %" PRId64 "]",
+                     project_id, name, limit, used, more);
 }
 
 int image_quota_left(struct txn *t, const char *project_id, const char *name, int64_t *ret_bytes)

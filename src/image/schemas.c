@@ -38,8 +38,8 @@ int versions_show(struct call *c)
 
 static bool nullable(const struct field *f)
 {
-    static const char *const ALWAYS[] = { "id", "status", "visibility", "created_at", "updated_at", "min_disk",
-                                          "min_ram", "type", "owner" };
+    static const char *const ALWAYS[] = { "id",       "status",  "visibility", "created_at", "updated_at",
+                                          "min_disk", "min_ram", "type",       "owner" };
     if (f->flags & NULLABLE)
         return true;
     for (size_t k = 0; k < ARRAY_SIZE(ALWAYS); k++)
@@ -50,8 +50,11 @@ static bool nullable(const struct field *f)
 
 static void write_property(const struct field *f, struct json_out *o)
 {
-    const char *type = f->type == FIELD_INT ? "integer" : f->type == FIELD_BOOL ? "boolean" :
-                       f->type == FIELD_STRINGS ? "array" : f->type == FIELD_JSON ? "object" : "string";
+    const char *type = f->type == FIELD_INT       ? "integer"
+                       : f->type == FIELD_BOOL    ? "boolean"
+                       : f->type == FIELD_STRINGS ? "array"
+                       : f->type == FIELD_JSON    ? "object"
+                                                  : "string";
     bool null = nullable(f) || f->type == FIELD_JSON;
     json_put_object(o, f->name);
     if (null) {
@@ -64,8 +67,9 @@ static void write_property(const struct field *f, struct json_out *o)
     }
     json_put_string(o, "description", f->doc);
     if (STREQ(f->name, "id"))
-        json_put_string(o, "pattern", "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-"
-                                      "([0-9a-fA-F]){12}$");
+        json_put_string(o, "pattern",
+                        "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-"
+                        "([0-9a-fA-F]){12}$");
     else if (!(f->flags & (IN_CREATE | IN_UPDATE)))
         json_put_bool(o, "readOnly", true);
     if (f->values) {
@@ -88,13 +92,17 @@ static void write_property(const struct field *f, struct json_out *o)
 }
 
 static const char IMAGE_EXTRA[] =
-    "\"direct_url\":{\"type\":\"string\",\"readOnly\":true,\"description\":\"URL to access the image file kept in "
-    "external store\"},\"self\":{\"type\":\"string\",\"readOnly\":true,\"description\":\"An image self url\"},"
+    "\"direct_url\":{\"type\":\"string\",\"readOnly\":true,\"description\":\"URL to access the image file "
+    "kept in "
+    "external store\"},\"self\":{\"type\":\"string\",\"readOnly\":true,\"description\":\"An image self "
+    "url\"},"
     "\"file\":{\"type\":\"string\",\"readOnly\":true,\"description\":\"An image file url\"},"
     "\"schema\":{\"type\":\"string\",\"readOnly\":true,\"description\":\"An image schema url\"},"
-    "\"stores\":{\"type\":\"string\",\"readOnly\":true,\"description\":\"Stores in which image data resides, comma "
+    "\"stores\":{\"type\":\"string\",\"readOnly\":true,\"description\":\"Stores in which image data resides, "
+    "comma "
     "separated.\"},"
-    "\"locations\":{\"type\":\"array\",\"description\":\"A set of URLs to access the image file kept in external "
+    "\"locations\":{\"type\":\"array\",\"description\":\"A set of URLs to access the image file kept in "
+    "external "
     "store\",\"items\":{\"type\":\"object\",\"required\":[\"url\",\"metadata\"],\"properties\":{"
     "\"url\":{\"type\":\"string\",\"maxLength\":255},\"metadata\":{\"type\":\"object\"},"
     "\"validation_data\":{\"type\":\"object\",\"writeOnly\":true,\"additionalProperties\":false,"
@@ -102,48 +110,59 @@ static const char IMAGE_EXTRA[] =
     "\"checksum\":{\"type\":\"string\",\"minLength\":32,\"maxLength\":32},"
     "\"os_hash_algo\":{\"type\":\"string\",\"maxLength\":64},"
     "\"os_hash_value\":{\"type\":\"string\",\"maxLength\":128}}}}}}";
-static const char IMAGE_LINKS[] = "[{\"rel\":\"self\",\"href\":\"{self}\"},{\"rel\":\"enclosure\",\"href\":\"{file}\"},"
-                                  "{\"rel\":\"describedby\",\"href\":\"{schema}\"}]";
-static const char LIST_LINKS[] = "[{\"rel\":\"first\",\"href\":\"{first}\"},{\"rel\":\"next\",\"href\":\"{next}\"},"
-                                 "{\"rel\":\"describedby\",\"href\":\"{schema}\"}]";
+static const char IMAGE_LINKS[] =
+    "[{\"rel\":\"self\",\"href\":\"{self}\"},{\"rel\":\"enclosure\",\"href\":\"{file}\"},"
+    "{\"rel\":\"describedby\",\"href\":\"{schema}\"}]";
+static const char LIST_LINKS[] =
+    "[{\"rel\":\"first\",\"href\":\"{first}\"},{\"rel\":\"next\",\"href\":\"{next}\"},"
+    "{\"rel\":\"describedby\",\"href\":\"{schema}\"}]";
 
 #define TEXT(name) "\"" name "\":{\"type\":\"string\"}"
 #define READ_ONLY_TEXT(name) "\"" name "\":{\"type\":\"string\",\"readOnly\":true}"
 #define TIMES READ_ONLY_TEXT("created_at") "," READ_ONLY_TEXT("updated_at")
 #define SELF READ_ONLY_TEXT("self") "," READ_ONLY_TEXT("schema")
 #define PROPERTY_TYPES "[\"array\",\"boolean\",\"integer\",\"number\",\"object\",\"string\",null]"
-#define PROPERTY_ROWS \
-    "\"name\":{\"type\":\"string\",\"maxLength\":255},\"title\":{\"type\":\"string\"}," \
-    "\"description\":{\"type\":\"string\"},\"operators\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}," \
+#define PROPERTY_ROWS                                                                                        \
+    "\"name\":{\"type\":\"string\",\"maxLength\":255},\"title\":{\"type\":\"string\"},"                      \
+    "\"description\":{\"type\":\"string\"},\"operators\":{\"type\":\"array\",\"items\":{\"type\":"           \
+    "\"string\"}},"                                                                                          \
     "\"type\":{\"type\":\"string\",\"enum\":" PROPERTY_TYPES "},\"required\":{\"type\":\"array\",\"items\":" \
-    "{\"type\":\"string\"}},\"minimum\":{\"type\":\"number\"},\"maximum\":{\"type\":\"number\"}," \
-    "\"maxLength\":{\"type\":\"integer\"},\"minLength\":{\"type\":\"integer\"},\"pattern\":{\"type\":\"string\"}," \
-    "\"enum\":{\"type\":\"array\"},\"readonly\":{\"type\":\"boolean\"},\"default\":{},\"items\":{\"type\":\"object\"}," \
-    "\"maxItems\":{\"type\":\"integer\"},\"minItems\":{\"type\":\"integer\"},\"uniqueItems\":{\"type\":\"boolean\"}," \
+    "{\"type\":\"string\"}},\"minimum\":{\"type\":\"number\"},\"maximum\":{\"type\":\"number\"},"            \
+    "\"maxLength\":{\"type\":\"integer\"},\"minLength\":{\"type\":\"integer\"},\"pattern\":{\"type\":"       \
+    "\"string\"},"                                                                                           \
+    "\"enum\":{\"type\":\"array\"},\"readonly\":{\"type\":\"boolean\"},\"default\":{},\"items\":{\"type\":"  \
+    "\"object\"},"                                                                                           \
+    "\"maxItems\":{\"type\":\"integer\"},\"minItems\":{\"type\":\"integer\"},\"uniqueItems\":{\"type\":"     \
+    "\"boolean\"},"                                                                                          \
     "\"additionalItems\":{\"type\":\"boolean\"}"
-#define OBJECT_ROWS \
-    "\"name\":{\"type\":\"string\",\"maxLength\":255},\"description\":{\"type\":\"string\"}," \
+#define OBJECT_ROWS                                                                                          \
+    "\"name\":{\"type\":\"string\",\"maxLength\":255},\"description\":{\"type\":\"string\"},"                \
     "\"required\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},\"properties\":{\"type\":\"object\"," \
     "\"additionalProperties\":{\"type\":\"object\"}}," TIMES "," SELF
-#define TYPE_ROWS \
-    "\"name\":{\"type\":\"string\",\"maxLength\":80},\"prefix\":{\"type\":\"string\",\"maxLength\":80}," \
+#define TYPE_ROWS                                                                                            \
+    "\"name\":{\"type\":\"string\",\"maxLength\":80},\"prefix\":{\"type\":\"string\",\"maxLength\":80},"     \
     "\"properties_target\":{\"type\":\"string\",\"maxLength\":80}," TIMES
 #define TAG_ROWS "\"name\":{\"type\":\"string\",\"maxLength\":80}," TIMES
-#define NAMESPACE_ROWS \
-    "\"namespace\":{\"type\":\"string\",\"maxLength\":80},\"display_name\":{\"type\":\"string\",\"maxLength\":80}," \
-    "\"description\":{\"type\":\"string\",\"maxLength\":500}," \
-    "\"visibility\":{\"type\":\"string\",\"enum\":[\"public\",\"private\"]},\"protected\":{\"type\":\"boolean\"}," \
-    "\"owner\":{\"type\":\"string\",\"maxLength\":255}," TIMES "," SELF "," \
-    "\"resource_type_associations\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{" \
-    TEXT("name") "," TEXT("prefix") "," TEXT("properties_target") "}}}," \
-    "\"properties\":{\"type\":\"object\",\"additionalProperties\":{\"type\":\"object\"}}," \
-    "\"objects\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}}," \
-    "\"tags\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{" TEXT("name") "}}}"
+#define NAMESPACE_ROWS                                                                                       \
+    "\"namespace\":{\"type\":\"string\",\"maxLength\":80},\"display_name\":{\"type\":\"string\","            \
+    "\"maxLength\":80},"                                                                                     \
+    "\"description\":{\"type\":\"string\",\"maxLength\":500},"                                               \
+    "\"visibility\":{\"type\":\"string\",\"enum\":[\"public\",\"private\"]},\"protected\":{\"type\":"        \
+    "\"boolean\"},"                                                                                          \
+    "\"owner\":{\"type\":\"string\",\"maxLength\":255}," TIMES "," SELF ","                                  \
+    "\"resource_type_associations\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":"      \
+    "{" TEXT("name") "," TEXT("prefix") "," TEXT(                                                            \
+        "properties_target") "}}},"                                                                          \
+                             "\"properties\":{\"type\":\"object\",\"additionalProperties\":{\"type\":"       \
+                             "\"object\"}},"                                                                 \
+                             "\"objects\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}},"             \
+                             "\"tags\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":"   \
+                             "{" TEXT("name") "}}}"
 
 static const struct description {
     const char *path;
-    const char *name, *many;        /* of the schema; 'many' set: a collection of 'name' */
-    const struct schema *rows;      /* or */
+    const char *name, *many;   /* of the schema; 'many' set: a collection of 'name' */
+    const struct schema *rows; /* or */
     const char *text;
     const char *extra, *links;
     bool permissive, dictionary;
@@ -151,18 +170,24 @@ static const struct description {
 } DESCRIPTIONS[] = {
     { "image", "image", NULL, &IMAGE_SCHEMA, NULL, IMAGE_EXTRA, IMAGE_LINKS, true },
     { "images", "image", "images", &IMAGE_SCHEMA, NULL, IMAGE_EXTRA, IMAGE_LINKS, true },
-    { "member", "member", NULL, NULL, TEXT("member_id") "," TEXT("image_id") ",\"status\":{\"type\":\"string\","
-      "\"enum\":[\"pending\",\"accepted\",\"rejected\"]}," TIMES "," READ_ONLY_TEXT("schema") },
-    { "members", "member", "members", NULL, TEXT("member_id") "," TEXT("image_id") ",\"status\":{\"type\":\"string\","
-      "\"enum\":[\"pending\",\"accepted\",\"rejected\"]}," TIMES "," READ_ONLY_TEXT("schema") },
+    { "member", "member", NULL, NULL,
+      TEXT("member_id") "," TEXT("image_id") ",\"status\":{\"type\":\"string\","
+                                             "\"enum\":[\"pending\",\"accepted\",\"rejected\"]}," TIMES
+                                             "," READ_ONLY_TEXT("schema") },
+    { "members", "member", "members", NULL,
+      TEXT("member_id") "," TEXT("image_id") ",\"status\":{\"type\":\"string\","
+                                             "\"enum\":[\"pending\",\"accepted\",\"rejected\"]}," TIMES
+                                             "," READ_ONLY_TEXT("schema") },
     { "task", "task", NULL, &IMAGE_TASK_SCHEMA, NULL, SELF, NULL },
     { "tasks", "task", "tasks", &IMAGE_TASK_SCHEMA, NULL, SELF, NULL },
     { "metadefs/namespace", "namespace", NULL, NULL, NAMESPACE_ROWS, .required = "[\"namespace\"]" },
     { "metadefs/namespaces", "namespace", "namespaces", NULL, NAMESPACE_ROWS, .required = "[\"namespace\"]" },
-    { "metadefs/resource_type", "resource_type_association", NULL, NULL, TYPE_ROWS, .required = "[\"name\"]" },
+    { "metadefs/resource_type", "resource_type_association", NULL, NULL, TYPE_ROWS,
+      .required = "[\"name\"]" },
     { "metadefs/resource_types", "resource_type_association", "resource_type_associations", NULL, TYPE_ROWS,
       .required = "[\"name\"]" },
-    { "metadefs/property", "property", NULL, NULL, PROPERTY_ROWS, .required = "[\"name\",\"title\",\"type\"]" },
+    { "metadefs/property", "property", NULL, NULL, PROPERTY_ROWS,
+      .required = "[\"name\",\"title\",\"type\"]" },
     { "metadefs/properties", "property", "properties", NULL, PROPERTY_ROWS, .dictionary = true,
       .required = "[\"title\",\"type\"]" },
     { "metadefs/object", "object", NULL, NULL, OBJECT_ROWS, .required = "[\"name\"]" },

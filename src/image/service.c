@@ -38,11 +38,26 @@ struct blob_store *image_store(struct image_state *s, const char *id)
 static void to_view(const struct image *i, struct image_view *v)
 {
     *v = (struct image_view){
-        .id = i->head.id, .name = i->name, .status = i->status, .owner = i->owner, .visibility = i->visibility,
-        .disk_format = i->disk_format, .container_format = i->container_format, .checksum = i->checksum,
-        .hash_algo = i->hash_algo, .hash_value = i->hash_value, .size = i->size, .virtual_size = i->virtual_size,
-        .min_disk = i->min_disk, .min_ram = i->min_ram, .protected = i->protected, .hidden = i->hidden,
-        .created_at = i->created_at, .updated_at = i->updated_at, .tags = i->tags, .properties = i->properties,
+        .id = i->head.id,
+        .name = i->name,
+        .status = i->status,
+        .owner = i->owner,
+        .visibility = i->visibility,
+        .disk_format = i->disk_format,
+        .container_format = i->container_format,
+        .checksum = i->checksum,
+        .hash_algo = i->hash_algo,
+        .hash_value = i->hash_value,
+        .size = i->size,
+        .virtual_size = i->virtual_size,
+        .min_disk = i->min_disk,
+        .min_ram = i->min_ram,
+        .protected = i->protected,
+        .hidden = i->hidden,
+        .created_at = i->created_at,
+        .updated_at = i->updated_at,
+        .tags = i->tags,
+        .properties = i->properties,
     };
 }
 
@@ -69,10 +84,20 @@ int image_create(struct txn *t, const struct image_new *n, const char **ret_id, 
     if (r != 0)
         return r;
     struct image i = {
-        .head.id = uuid_new(txn_arena(t)), .name = n->name, .owner = n->owner, .status = IMAGE_QUEUED,
-        .visibility = str_or(n->visibility, "private"), .disk_format = n->disk_format,
-        .container_format = n->container_format, .min_disk = n->min_disk, .min_ram = n->min_ram, .size = INT_NULL,
-        .virtual_size = INT_NULL, .from_host = n->from_host, .created_at = clock_wall(), .updated_at = clock_wall(),
+        .head.id = uuid_new(txn_arena(t)),
+        .name = n->name,
+        .owner = n->owner,
+        .status = IMAGE_QUEUED,
+        .visibility = str_or(n->visibility, "private"),
+        .disk_format = n->disk_format,
+        .container_format = n->container_format,
+        .min_disk = n->min_disk,
+        .min_ram = n->min_ram,
+        .size = INT_NULL,
+        .virtual_size = INT_NULL,
+        .from_host = n->from_host,
+        .created_at = clock_wall(),
+        .updated_at = clock_wall(),
     };
     if (n->properties)
         i.properties = *n->properties;
@@ -160,7 +185,10 @@ static int step(struct api *api, struct arena *a, const struct change *changes, 
 
 static const struct kind *const WOKEN_BY[] = { &IMAGE_TASK_KIND, &IMAGE_CACHED_KIND, NULL };
 static const struct controller_class CONTROLLER = {
-    .name = "image.keeper", .kinds = WOKEN_BY, .interval = SECONDS(60), .step = step,
+    .name = "image.keeper",
+    .kinds = WOKEN_BY,
+    .interval = SECONDS(60),
+    .step = step,
 };
 static const struct controller_class *const CONTROLLERS[] = { &CONTROLLER, NULL };
 
@@ -183,7 +211,7 @@ static void state_free(struct image_state *s)
 static int open_stores(struct image_state *s, const char *data_dir)
 {
     bool durable = !str_eq(getenv("YUNDUO_RELAXED"), "1");
-    VEC_FOREACH(spec, &s->o.image_stores) {
+    VEC_FOREACH (spec, &s->o.image_stores) {
         char *name = arena_strdup(s->arena, *spec), *colon = name ? strchr(name, ':') : NULL;
         if (!colon || colon == name || !colon[1]) {
             log_error("a row of image_stores is not name:folder", KV("row", *spec));
@@ -202,7 +230,8 @@ static int open_stores(struct image_state *s, const char *data_dir)
     }
     if (!s->n_stores) {
         const char *path = arena_printf(s->arena, "%s/images", data_dir);
-        int r = path ? blob_dir_new("local", path, "A folder of this machine", durable, &s->stores[0]) : -ENOMEM;
+        int r =
+            path ? blob_dir_new("local", path, "A folder of this machine", durable, &s->stores[0]) : -ENOMEM;
         if (r < 0)
             return r;
         s->n_stores = 1;
@@ -293,7 +322,8 @@ static void render_fault(struct call *c, const struct fault *f, struct json_out 
         return;
     }
     c->content_type = "text/html; charset=UTF-8";
-    buf_printf(o->buf, "<html>\n <head>\n  <title>%s</title>\n </head>\n <body>\n  <h1>%s</h1>\n  ", code, code);
+    buf_printf(o->buf, "<html>\n <head>\n  <title>%s</title>\n </head>\n <body>\n  <h1>%s</h1>\n  ", code,
+               code);
     html_text(o->buf, f->message);
     buf_adds(o->buf, "<br /><br />\n\n\n </body>\n</html>");
 }
@@ -391,12 +421,14 @@ static const struct route ROUTES[] = {
     { "POST", NS "/{namespace}/{family}", metadef_items_add, CHANGE, .status = 201 },
     { "DELETE", NS "/{namespace}/{family}", metadef_items_clear, CHANGE, .status = 204 },
     { "GET", NS "/{namespace}/{family}/{name}", metadef_items_show, READ },
-    { "POST", NS "/{namespace}/{family}/{name}", metadef_items_add_tag, CHANGE, ROUTE_ANY_BODY, .status = 201 },
+    { "POST", NS "/{namespace}/{family}/{name}", metadef_items_add_tag, CHANGE, ROUTE_ANY_BODY,
+      .status = 201 },
     { "PUT", NS "/{namespace}/{family}/{name}", metadef_items_change, CHANGE },
     { "DELETE", NS "/{namespace}/{family}/{name}", metadef_items_drop, CHANGE, .status = 204 },
 };
 
-static const struct kind *const KINDS[] = { &IMAGE_KIND, &IMAGE_TASK_KIND, &IMAGE_CACHED_KIND, &METADEF_KIND, NULL };
+static const struct kind *const KINDS[] = { &IMAGE_KIND, &IMAGE_TASK_KIND, &IMAGE_CACHED_KIND, &METADEF_KIND,
+                                            NULL };
 
 const struct service IMAGE_SERVICE = {
     .name = "image",

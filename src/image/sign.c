@@ -94,8 +94,10 @@ static int begin(struct verifier *v, const char *key_type, const EVP_MD *md, str
 {
     EVP_PKEY *key = X509_get0_pubkey(v->certificate);
     EVP_PKEY_CTX *pctx;
-    int want = STREQ(key_type, "RSA-PSS") ? EVP_PKEY_RSA : STREQ(key_type, "DSA") ? EVP_PKEY_DSA :
-               str_starts(key_type, "ECC_") ? EVP_PKEY_EC : 0;
+    int want = STREQ(key_type, "RSA-PSS")     ? EVP_PKEY_RSA
+               : STREQ(key_type, "DSA")       ? EVP_PKEY_DSA
+               : str_starts(key_type, "ECC_") ? EVP_PKEY_EC
+                                              : 0;
     if (!want)
         return refuse(f, "img_signature_key_type is not known.");
     if (!key || EVP_PKEY_get_base_id(key) != want)
@@ -110,7 +112,8 @@ static int begin(struct verifier *v, const char *key_type, const EVP_MD *md, str
     return 0;
 }
 
-int verifier_new(struct image_state *s, const struct strmap *properties, struct verifier **ret, struct fault *f)
+int verifier_new(struct image_state *s, const struct strmap *properties, struct verifier **ret,
+                 struct fault *f)
 {
     const char *signature = strmap_get(properties, "img_signature"),
                *method = strmap_get(properties, "img_signature_hash_method"),

@@ -30,11 +30,16 @@ static const struct field TASK_FIELDS[] = {
     { "message", FIELD_STRING, offsetof(struct image_task, message), 0, .doc = "Why it failed" },
     { "input", FIELD_JSON, offsetof(struct image_task, input), 0, .doc = "What was asked" },
     { "result", FIELD_JSON, offsetof(struct image_task, result), 0, .doc = "What came of it" },
-    { "token", FIELD_STRING, offsetof(struct image_task, token), SECRET, .doc = "The caller's, while it is needed" },
-    { "endpoint", FIELD_STRING, offsetof(struct image_task, endpoint), HIDDEN, .doc = "Where the catalog is" },
-    { "created_at", FIELD_TIME, offsetof(struct image_task, created_at), FILTER | SORT, .doc = "When it was made" },
-    { "updated_at", FIELD_TIME, offsetof(struct image_task, updated_at), FILTER | SORT, .doc = "Its last change" },
-    { "expires_at", FIELD_TIME, offsetof(struct image_task, expires_at), FILTER, .doc = "When it will be removed" },
+    { "token", FIELD_STRING, offsetof(struct image_task, token), SECRET,
+      .doc = "The caller's, while it is needed" },
+    { "endpoint", FIELD_STRING, offsetof(struct image_task, endpoint), HIDDEN,
+      .doc = "Where the catalog is" },
+    { "created_at", FIELD_TIME, offsetof(struct image_task, created_at), FILTER | SORT,
+      .doc = "When it was made" },
+    { "updated_at", FIELD_TIME, offsetof(struct image_task, updated_at), FILTER | SORT,
+      .doc = "Its last change" },
+    { "expires_at", FIELD_TIME, offsetof(struct image_task, expires_at), FILTER,
+      .doc = "When it will be removed" },
 };
 SCHEMA(IMAGE_TASK_SCHEMA, struct image_task, TASK_FIELDS);
 const struct kind IMAGE_TASK_KIND = { .name = "image.task", .schema = &IMAGE_TASK_SCHEMA };
@@ -261,7 +266,8 @@ int tasks_list(struct call *c)
     struct query q = { .kind = &IMAGE_TASK_KIND, .marker = call_arg(c, "marker") };
     struct results l = {};
     int64_t limit;
-    const char *dir = str_or(call_arg(c, "sort_dir"), "desc"), *key = str_or(call_arg(c, "sort_key"), "created_at");
+    const char *dir = str_or(call_arg(c, "sort_dir"), "desc"),
+               *key = str_or(call_arg(c, "sort_key"), "created_at");
     int r = call_arg_int(c, "limit", 0, INT32_MAX, 25, &limit);
     if (r != 0)
         return r;
@@ -294,8 +300,9 @@ int tasks_list(struct call *c)
     json_put_string(&c->out, "first", "/v2/tasks");
     json_put_string(&c->out, "schema", "/v2/schemas/tasks");
     if (limit && l.n && l.more)
-        json_put_string(&c->out, "next", arena_printf(c->arena, "/v2/tasks?limit=%zu&sort_key=%s&sort_dir=%s&marker=%s",
-                                                      q.limit, key, dir, ((struct image_task *)l.v[l.n - 1])->head.id));
+        json_put_string(&c->out, "next",
+                        arena_printf(c->arena, "/v2/tasks?limit=%zu&sort_key=%s&sort_dir=%s&marker=%s",
+                                     q.limit, key, dir, ((struct image_task *)l.v[l.n - 1])->head.id));
     json_close_object(&c->out);
     return 0;
 }
@@ -317,7 +324,8 @@ int tasks_show(struct call *c)
 int tasks_delete(struct call *c)
 {
     http_set_header(c->http, "Allow", "GET");
-    return call_fault(c, 405, "MethodNotAllowed", "This operation is currently not permitted on Glance Tasks. They are "
+    return call_fault(c, 405, "MethodNotAllowed",
+                      "This operation is currently not permitted on Glance Tasks. They are "
                       "auto deleted after reaching the time based on their expires_at property.");
 }
 
@@ -348,12 +356,15 @@ int tasks_create(struct call *c)
     if (!type || !input)
         return call_fault(c, 400, "BadRequest", "Task '%s' is required", type ? "input" : "type");
     if (!STREQ(type, "import"))
-        return call_fault(c, 400, "BadRequest", "Provided object does not match schema 'task': the type of a task is "
+        return call_fault(c, 400, "BadRequest",
+                          "Provided object does not match schema 'task': the type of a task is "
                           "'import'");
-    const char *from = json_get_string(input, "import_from"), *format = json_get_string(input, "import_from_format");
+    const char *from = json_get_string(input, "import_from"),
+               *format = json_get_string(input, "import_from_format");
     json_t *properties = json_get_object(input, "image_properties");
     if (!from || !format || !properties)
-        return call_fault(c, 400, "BadRequest", "Input does not contain 'import_from', 'import_from_format' and "
+        return call_fault(c, 400, "BadRequest",
+                          "Input does not contain 'import_from', 'import_from_format' and "
                           "'image_properties'");
     int r = web_check(s, from, &c->fault);
     struct create *n = ARENA_NEW(c->arena, struct create);
@@ -362,14 +373,22 @@ int tasks_create(struct call *c)
     struct image *i = &n->image;
     usec_t now = clock_wall();
     const char *task_id = uuid_new(c->arena);
-    *i = (struct image){ .head.id = uuid_new(c->arena), .status = IMAGE_IMPORTING, .visibility = "shared",
-                         .owner = c->auth->project_id, .size = INT_NULL, .virtual_size = INT_NULL,
-                         .created_at = now, .updated_at = now, .imported = true, .import_task = task_id };
+    *i = (struct image){ .head.id = uuid_new(c->arena),
+                         .status = IMAGE_IMPORTING,
+                         .visibility = "shared",
+                         .owner = c->auth->project_id,
+                         .size = INT_NULL,
+                         .virtual_size = INT_NULL,
+                         .created_at = now,
+                         .updated_at = now,
+                         .imported = true,
+                         .import_task = task_id };
     strv_add(c->arena, &i->importing, s->stores[0]->id);
     const char *key;
     json_t *v;
     _cleanup_(json_decrefp) json_t *base = json_object();
-    json_object_foreach(properties, key, v) {
+    json_object_foreach(properties, key, v)
+    {
         r = image_name_writable(c, key);
         if (r != 0)
             return r;
@@ -385,19 +404,29 @@ int tasks_create(struct call *c)
         return r;
     i->disk_format = str_or(i->disk_format, arena_strdup(c->arena, format));
     i->container_format = str_or(i->container_format, "bare");
-    _cleanup_(json_decrefp) json_t *request = json_pack("{s:s, s:{s:{s:s, s:s}}, s:O}", "image_id", i->head.id,
-        "import_req", "method", "name", "web-download", "uri", from, "asked", input);
+    _cleanup_(json_decrefp) json_t *request =
+        json_pack("{s:s, s:{s:{s:s, s:s}}, s:O}", "image_id", i->head.id, "import_req", "method", "name",
+                  "web-download", "uri", from, "asked", input);
     n->task = (struct image_task){
-        .head.id = task_id, .type = "import", .status = "pending", .owner = c->auth->project_id,
-        .image_id = i->head.id, .user_id = c->auth->user_id, .request_id = arena_strdup(c->arena, c->http->id),
-        .message = "", .input = request ? json_text(c->arena, request) : NULL, .created_at = now, .updated_at = now,
+        .head.id = task_id,
+        .type = "import",
+        .status = "pending",
+        .owner = c->auth->project_id,
+        .image_id = i->head.id,
+        .user_id = c->auth->user_id,
+        .request_id = arena_strdup(c->arena, c->http->id),
+        .message = "",
+        .input = request ? json_text(c->arena, request) : NULL,
+        .created_at = now,
+        .updated_at = now,
     };
     if (!n->task.input)
         return -ENOMEM;
     c->data = n;
     r = call_write(c, create_write);
     if (r == 0) {
-        http_set_header(c->http, "Location", arena_printf(c->arena, "%s/v2/tasks/%s", call_base_url(c), task_id));
+        http_set_header(c->http, "Location",
+                        arena_printf(c->arena, "%s/v2/tasks/%s", call_base_url(c), task_id));
         tasks_wake(s);
     }
     return r;

@@ -115,10 +115,11 @@ static bool address_allowed(void *arg, const char *text)
 {
     /* Everything that is not the public Internet. */
     static const char *const PRIVATE[] = {
-        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
-        "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
-        "224.0.0.0/3", "::/96", "100::/64", "2001:db8::/32", "2002::/16", "fc00::/7", "fe80::/10", "fec0::/10",
-        "ff00::/8",
+        "0.0.0.0/8",     "10.0.0.0/8",      "100.64.0.0/10",  "127.0.0.0/8",    "169.254.0.0/16",
+        "172.16.0.0/12", "192.0.0.0/24",    "192.0.2.0/24",   "192.88.99.0/24", "192.168.0.0/16",
+        "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3",    "::/96",
+        "100::/64",      "2001:db8::/32",   "2002::/16",      "fc00::/7",       "fe80::/10",
+        "fec0::/10",     "ff00::/8",
     };
     const struct image_state *s = arg;
     struct net a, n;
@@ -126,7 +127,7 @@ static bool address_allowed(void *arg, const char *text)
         return true;
     if (!parse_net(text, &a))
         return false;
-    VEC_FOREACH(w, &s->o.web_download_networks)
+    VEC_FOREACH (w, &s->o.web_download_networks)
         if (parse_net(*w, &n) && inside(&a, &n))
             return true;
     for (size_t k = 0; k < ARRAY_SIZE(PRIVATE); k++)
@@ -143,14 +144,15 @@ int web_check(struct image_state *s, const char *url, struct fault *f)
                 (s->o.web_download_private || strv_has(&s->o.web_download_ports, t.port));
     if (good && s->o.web_download_allow.n) {
         good = false;
-        VEC_FOREACH(h, &s->o.web_download_allow)
+        VEC_FOREACH (h, &s->o.web_download_allow)
             good = good || strcasecmp(*h, t.host) == 0;
     }
     if (good && (parse_net(t.host, &n) || strcasecmp(t.host, "localhost") == 0))
         good = address_allowed(s, strcasecmp(t.host, "localhost") == 0 ? "127.0.0.1" : t.host);
     if (good)
         return 0;
-    return fault_set(f, 400, "BadRequest", "URI for web-download does not pass filtering: %s", str_or(url, "None"));
+    return fault_set(f, 400, "BadRequest", "URI for web-download does not pass filtering: %s",
+                     str_or(url, "None"));
 }
 
 /* ---- the fetch ---- */
@@ -159,7 +161,7 @@ struct fetch {
     struct image_state *state;
     struct blob_writer *writer;
     uint64_t size_max;
-    int failure;                    /* BLOB_FULL, -EFBIG or another negative */
+    int failure; /* BLOB_FULL, -EFBIG or another negative */
 };
 
 static int fetch_write(void *arg, const void *data, size_t n)
@@ -183,8 +185,8 @@ static int failed(struct fault *f, const char *url, const char *why)
 
 #define FETCH_TIMEOUT HOURS(6)
 
-int web_fetch(struct image_state *s, struct arena *a, const char *url, const struct strmap *headers, bool trusted,
-              uint64_t size_max, struct blob_info *ret, struct fault *f)
+int web_fetch(struct image_state *s, struct arena *a, const char *url, const struct strmap *headers,
+              bool trusted, uint64_t size_max, struct blob_info *ret, struct fault *f)
 {
     _cleanup_(http_client_freep) struct http_client *client = NULL;
     _cleanup_(blob_abortp) struct blob_writer *writer = NULL;
@@ -198,7 +200,11 @@ int web_fetch(struct image_state *s, struct arena *a, const char *url, const str
         return r;
     struct fetch w = { s, writer, size_max, 0 };
     _cleanup_(buf_done) struct buf said = BUF_MAX(4096);
-    struct http_call call = { .url = url, .write = fetch_write, .into = &said, .arg = &w, .body_length = 0,
+    struct http_call call = { .url = url,
+                              .write = fetch_write,
+                              .into = &said,
+                              .arg = &w,
+                              .body_length = 0,
                               .allow_address = trusted ? NULL : fetch_allowed };
     if (headers)
         call.headers = *headers;

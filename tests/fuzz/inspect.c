@@ -28,8 +28,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct inspect_result whole, pieces;
     fed(data + 1, size - 1, size, &whole);
     fed(data + 1, size - 1, (size_t)data[0] * 3 + 1, &pieces);
-    if (whole.found != pieces.found || whole.safe != pieces.safe || strcmp(whole.reason, pieces.reason) != 0 ||
-        whole.virtual_size != pieces.virtual_size || whole.disk_size != pieces.disk_size)
+    if (whole.found != pieces.found || whole.safe != pieces.safe ||
+        strcmp(whole.reason, pieces.reason) != 0 || whole.virtual_size != pieces.virtual_size ||
+        whole.disk_size != pieces.disk_size)
         abort();
     struct fault fault;
     (void)inspect_check(&whole, "qcow2", "bare", true, &fault);

@@ -100,7 +100,10 @@ size_t files_tar_add(char *out, size_t n, size_t cap, const char *name, const vo
     snprintf(h + 100, 8, "%07o", 0644);
     snprintf(h + 124, 12, "%011zo", size);
     h[156] = '0';
-    memcpy(h + 257, "ustar\0" "00", 8);
+    memcpy(h + 257,
+           "ustar\0"
+           "00",
+           8);
     memset(h + 148, ' ', 8);
     unsigned sum = 0;
     for (int k = 0; k < 512; k++)

@@ -18,9 +18,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-static const char *const ABC_SHA512 =
-    "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
-    "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f";
+static const char *const ABC_SHA512 = "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+                                      "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f";
 
 static unsigned files_count;
 
@@ -197,7 +196,7 @@ static void swept(void **state)
     assert_int_equal(n, 0);
     clock_fake(clock_wall() + MINUTES(1));
     assert_int_equal(s->class->sweep(s, HOURS(1), somebody, kept.key, &n), 0);
-    assert_int_equal(n, 1);                 /* the dead writer's file, not the living one's */
+    assert_int_equal(n, 1); /* the dead writer's file, not the living one's */
     clock_fake(clock_wall() + HOURS(2));
     assert_int_equal(s->class->sweep(s, HOURS(1), somebody, kept.key, &n), 0);
     assert_int_equal(n, 1);

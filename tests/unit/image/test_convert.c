@@ -31,8 +31,14 @@ static void assert_equal_files(const char *a, const char *b)
 static void every_format(void **state)
 {
     (void)state;
-    static const struct { const char *driver; enum image_format f; } FORMATS[] = {
-        { "qcow2", IMAGE_QCOW2 }, { "vmdk", IMAGE_VMDK }, { "vdi", IMAGE_VDI }, { "vhdx", IMAGE_VHDX },
+    static const struct {
+        const char *driver;
+        enum image_format f;
+    } FORMATS[] = {
+        { "qcow2", IMAGE_QCOW2 },
+        { "vmdk", IMAGE_VMDK },
+        { "vdi", IMAGE_VDI },
+        { "vhdx", IMAGE_VHDX },
     };
     pattern("p.raw", 1 << 20);
     _cleanup_(arena_freep) struct arena *a = arena_new(0);
@@ -63,7 +69,9 @@ static void inside_an_ova(void **state)
     size_t end = files_tar_add(tar, len, n + 8192, "q.vmdk", disk, n);
     files_write("q.ova", tar, end + 1024);
     struct fault f = {};
-    struct convert_source s = { .path = files_path("q.ova"), .format = IMAGE_VMDK, .offset = len + 512, .size = n };
+    struct convert_source s = {
+        .path = files_path("q.ova"), .format = IMAGE_VMDK, .offset = len + 512, .size = n
+    };
     if (convert_image(&s, "raw", files_path("q2.raw"), NULL, &f) != 0)
         fail_msg("%s", f.message);
     assert_equal_files("q.raw", "q2.raw");

@@ -5,6 +5,7 @@
 #include "files.h"
 #include "world.h"
 
+#include "base/effect.h"
 #include "base/process.h"
 #include "image/image.h"
 
@@ -12,6 +13,7 @@
 #include <stdarg.h>
 #include <cmocka.h>
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -88,7 +90,8 @@ static int get_range(const char *id, const char *range)
 {
     buf_clear(&w->body);
     struct http_call call = { .into = &w->body };
-    call.url = arena_printf(w->arena, "http://127.0.0.1:%u%s", http_server_port(w->server), path(id, "/file"));
+    call.url =
+        arena_printf(w->arena, "http://127.0.0.1:%u%s", http_server_port(w->server), path(id, "/file"));
     strmap_set(w->arena, &call.headers, "X-Auth-Token", ALICE);
     strmap_set(w->arena, &call.headers, "Range", range);
     assert_int_equal(http_client_call(w->client, &call, w->arena, &w->reply), 0);
@@ -162,12 +165,15 @@ static void cut_short(void **state)
 {
     (void)state;
     const char *id = world_image(w, ALICE, RAW);
-    struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)http_server_port(w->server)),
+    struct sockaddr_in a = { .sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)http_server_port(w->server)),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-    const char *head = arena_printf(w->arena, "PUT %s HTTP/1.1\r\nHost: x\r\nX-Auth-Token: %s\r\nContent-Type: "
-                                    "application/octet-stream\r\nContent-Length: 1000000\r\n\r\n", path(id, "/file"), ALICE);
+    const char *head = arena_printf(w->arena,
+                                    "PUT %s HTTP/1.1\r\nHost: x\r\nX-Auth-Token: %s\r\nContent-Type: "
+                                    "application/octet-stream\r\nContent-Length: 1000000\r\n\r\n",
+                                    path(id, "/file"), ALICE);
     assert_int_equal(write(fd, head, strlen(head)), strlen(head));
     static char piece[200000];
     assert_true(write(fd, piece, sizeof(piece)) > 0);
@@ -180,11 +186,34 @@ static void cut_short(void **state)
     assert_int_equal(drop_image(ALICE, id), 204);
 }
 
+/* Each step fails once: the image is whole or queued, and no file is without an owner. */
+static void any_step_fails(void **state)
+{
+    (void)state;
+    bool fired = true;
+    for (int n = 1; fired; n++) {
+        assert_true(n < 100);
+        const char *id = world_image(w, ALICE, RAW);
+        effect_fail_at(n, -EIO);
+        int status = world_upload(w, ALICE, id, "abcdef", 6);
+        fired = effect_fired();
+        effect_fail_at(0, 0);
+        if (status != 204 && !(fired && status == 500))
+            fail_msg("step %d: %d", n, status);
+        assert_status(id, status == 204 ? "active" : "queued");
+        assert_files("/fast/", status == 204);
+        if (status != 204)
+            assert_int_equal(world_upload(w, ALICE, id, "abcdef", 6), 204);
+        assert_int_equal(drop_image(ALICE, id), 204);
+        assert_files("/fast/", 0);
+    }
+}
+
 static void limits(void **state)
 {
     (void)state;
     static char data[300 << 10];
-    w->config.image_size_max = 100 << 10;       /* not seen: the service has its own copy */
+    w->config.image_size_max = 100 << 10; /* not seen: the service has its own copy */
     const char *id = world_image(w, "carol/p-quota/member,reader", RAW);
     assert_int_equal(world_upload(w, "carol/p-quota/member,reader", id, data, sizeof(data)), 204);
     assert_int_equal(world_get(w, "carol/p-quota/member,reader", "/image/v2/info/usage"), 200);
@@ -192,7 +221,7 @@ static void limits(void **state)
     assert_int_equal(json_get_int(size, "usage", -1), 1);
     assert_int_equal(json_get_int(size, "limit", 0), 8);
     assert_int_equal(drop_image(ADMIN, id), 204);
-    size_t n = 9u << 20;                        /* beyond the project's 8 MiB */
+    size_t n = 9u << 20; /* beyond the project's 8 MiB */
     _cleanup_(freep) char *big = calloc(1, n);
     id = world_image(w, ALICE, RAW);
     assert_int_equal(world_upload(w, ALICE, id, big, n), 413);
@@ -209,7 +238,8 @@ static void configure_locations(struct world *x)
 
 static void stage(const char *id, const void *data, size_t n)
 {
-    assert_int_equal(world_call(w, ALICE, "PUT", path(id, "/stage"), "application/octet-stream", data, n), 204);
+    assert_int_equal(world_call(w, ALICE, "PUT", path(id, "/stage"), "application/octet-stream", data, n),
+                     204);
     assert_status(id, "uploading");
 }
 
@@ -217,14 +247,17 @@ static void import_staged(void **state)
 {
     (void)state;
     const char *id = world_image(w, ALICE, RAW);
-    assert_int_equal(world_post(w, ALICE, path(id, "/import"), "{\"method\":{\"name\":\"glance-direct\"}}"), 409);
+    assert_int_equal(world_post(w, ALICE, path(id, "/import"), "{\"method\":{\"name\":\"glance-direct\"}}"),
+                     409);
     stage(id, "abc", 3);
     assert_int_equal(world_post(w, ALICE, path(id, "/import"), "{\"method\":{\"name\":\"none\"}}"), 400);
     assert_int_equal(world_post(w, ALICE, path(id, "/import"), "{}"), 400);
     assert_int_equal(world_post(w, ALICE, path(id, "/import"),
-                                "{\"method\":{\"name\":\"glance-direct\"},\"stores\":[\"none\"]}"), 409);
+                                "{\"method\":{\"name\":\"glance-direct\"},\"stores\":[\"none\"]}"),
+                     409);
     assert_int_equal(world_post(w, ALICE, path(id, "/import"),
-                                "{\"method\":{\"name\":\"glance-direct\"},\"all_stores\":true}"), 202);
+                                "{\"method\":{\"name\":\"glance-direct\"},\"all_stores\":true}"),
+                     202);
     const char *request = arena_strdup(w->arena, strmap_get(&w->reply.headers, "x-openstack-request-id"));
     world_wait(w, ALICE, id, "active");
     assert_string_equal(world_text(w, "stores"), "fast,slow");
@@ -235,12 +268,17 @@ static void import_staged(void **state)
     json_t *task = json_array_get(json_get_array(w->json, "tasks"), 0);
     assert_string_equal(json_get_string(task, "status"), "success");
     assert_string_equal(json_get_string(task, "request_id"), request);
-    assert_int_equal(world_call(w, ADMIN, "DELETE", arena_printf(w->arena, "/image/v2/stores/fast/%s", id), NULL, NULL, 0), 204);
+    assert_int_equal(
+        world_call(w, ADMIN, "DELETE", arena_printf(w->arena, "/image/v2/stores/fast/%s", id), NULL, NULL, 0),
+        204);
     assert_files("/blobs/", 1);
-    assert_int_equal(world_call(w, ADMIN, "DELETE", arena_printf(w->arena, "/image/v2/stores/slow/%s", id), NULL, NULL, 0), 403);
+    assert_int_equal(
+        world_call(w, ADMIN, "DELETE", arena_printf(w->arena, "/image/v2/stores/slow/%s", id), NULL, NULL, 0),
+        403);
     assert_int_equal(world_get(w, ALICE, path(id, "/file")), 200);
     assert_int_equal(world_post(w, ADMIN, path(id, "/import"),
-                                "{\"method\":{\"name\":\"copy-image\"},\"all_stores\":true}"), 202);
+                                "{\"method\":{\"name\":\"copy-image\"},\"all_stores\":true}"),
+                     202);
     world_wait(w, ALICE, id, "active");
     assert_string_equal(world_text(w, "stores"), "fast,slow");
     assert_files("/blobs/", 2);
@@ -253,7 +291,8 @@ static void import_refused(void **state)
     (void)state;
     const char *id = world_image(w, ALICE, QCOW2);
     stage(id, "no qcow2", 8);
-    assert_int_equal(world_post(w, ALICE, path(id, "/import"), "{\"method\":{\"name\":\"glance-direct\"}}"), 202);
+    assert_int_equal(world_post(w, ALICE, path(id, "/import"), "{\"method\":{\"name\":\"glance-direct\"}}"),
+                     202);
     world_wait(w, ALICE, id, "queued");
     assert_string_equal(world_text(w, "os_glance_failed_import"), "fast");
     assert_files("/blobs/", 0);
@@ -274,8 +313,15 @@ static void web_download(void **state)
 {
     (void)state;
     static const char *const BAD[] = {
-        "file:///etc/passwd", "ftp://example.org/x", "http://10.0.0.1/x", "http://169.254.169.254/latest", "http://[::1]/",
-        "http://example.org:22/", "http://user@example.org/", "http://[::ffff:10.0.0.1]/", "",
+        "file:///etc/passwd",
+        "ftp://example.org/x",
+        "http://10.0.0.1/x",
+        "http://169.254.169.254/latest",
+        "http://[::1]/",
+        "http://example.org:22/",
+        "http://user@example.org/",
+        "http://[::ffff:10.0.0.1]/",
+        "",
     };
     const char *id = world_image(w, ALICE, RAW), *source = world_image(w, ALICE, RAW);
     for (size_t k = 0; k < ARRAY_SIZE(BAD); k++)
@@ -304,18 +350,23 @@ static void located(void **state)
     w = world_new("located", configure_locations);
     const char *id = world_image(w, ALICE, RAW);
     const char *base = arena_printf(w->arena, "http://127.0.0.1:%u", http_server_port(w->server));
-    const char *patch = arena_printf(w->arena, "[{\"op\":\"add\",\"path\":\"/locations/-\",\"value\":{\"url\":\"%s/image/versions\","
-                         "\"metadata\":{\"a\":\"b\"}}}]", base);
-    assert_int_equal(world_call(w, ALICE, "PATCH", path(id, ""), "application/openstack-images-v2.1-json-patch", patch,
-                                strlen(patch)), 200);
+    const char *patch =
+        arena_printf(w->arena,
+                     "[{\"op\":\"add\",\"path\":\"/locations/-\",\"value\":{\"url\":\"%s/image/versions\","
+                     "\"metadata\":{\"a\":\"b\"}}}]",
+                     base);
+    assert_int_equal(world_call(w, ALICE, "PATCH", path(id, ""),
+                                "application/openstack-images-v2.1-json-patch", patch, strlen(patch)),
+                     200);
     assert_string_equal(world_text(w, "status"), "active");
     assert_int_equal(world_get(w, ALICE, path(id, "/file")), 200);
     assert_non_null(strstr(buf_text(&w->body), "v2.16"));
     assert_files("/blobs/", 0);
     /* The same bytes are no qcow2. */
     const char *wrong = world_image(w, ALICE, QCOW2);
-    assert_int_equal(world_call(w, ALICE, "PATCH", path(wrong, ""), "application/openstack-images-v2.1-json-patch", patch,
-                                strlen(patch)), 200);
+    assert_int_equal(world_call(w, ALICE, "PATCH", path(wrong, ""),
+                                "application/openstack-images-v2.1-json-patch", patch, strlen(patch)),
+                     200);
     assert_int_equal(world_get(w, ALICE, path(wrong, "/file")), 503);
     assert_files("/blobs/", 0);
     world_free(w);
@@ -355,18 +406,23 @@ static void signed_image(void **state)
     const char *key = files_path("sign.key"), *bytes = files_path("sign.bin"), *out = files_path("sign.sig"),
                *pem = arena_printf(w->arena, "%s/%s.pem", files_folder(), uuid);
     files_write("sign.bin", "signed bytes", 12);
-    struct process make = { .argv = ARGV("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key,
-                                         "-out", pem, "-subj", "/CN=image signer", "-days", "2") };
+    struct process make = { .argv =
+                                ARGV("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout",
+                                     key, "-out", pem, "-subj", "/CN=image signer", "-days", "2") };
     assert_int_equal(process_run(&make), 0);
-    struct process sign = { .argv = ARGV("openssl", "dgst", "-sha256", "-sigopt", "rsa_padding_mode:pss", "-sigopt",
-                                         "rsa_pss_saltlen:max", "-sign", key, "-out", out, bytes) };
+    struct process sign = { .argv =
+                                ARGV("openssl", "dgst", "-sha256", "-sigopt", "rsa_padding_mode:pss",
+                                     "-sigopt", "rsa_pss_saltlen:max", "-sign", key, "-out", out, bytes) };
     assert_int_equal(process_run(&sign), 0);
     _cleanup_(buf_done) struct buf b64 = BUF_MAX(8192);
     struct process encode = { .argv = ARGV("openssl", "base64", "-A", "-in", out), .output = &b64 };
     assert_int_equal(process_run(&encode), 0);
-    const char *body = arena_printf(w->arena, "{\"disk_format\":\"raw\",\"container_format\":\"bare\",\"img_signature\":"
+    const char *body = arena_printf(
+        w->arena,
+        "{\"disk_format\":\"raw\",\"container_format\":\"bare\",\"img_signature\":"
         "\"%s\",\"img_signature_hash_method\":\"SHA-256\",\"img_signature_key_type\":\"RSA-PSS\","
-        "\"img_signature_certificate_uuid\":\"%s\"}", buf_text(&b64), uuid);
+        "\"img_signature_certificate_uuid\":\"%s\"}",
+        buf_text(&b64), uuid);
     const char *id = world_image(w, ALICE, body);
     assert_int_equal(world_upload(w, ALICE, id, "sIgned bytes", 12), 400);
     assert_non_null(strstr(buf_text(&w->body), "ignature"));
@@ -376,10 +432,12 @@ static void signed_image(void **state)
     /* The same by import. */
     id = world_image(w, ALICE, body);
     stage(id, "signed bytez", 12);
-    assert_int_equal(world_post(w, ALICE, path(id, "/import"), "{\"method\":{\"name\":\"glance-direct\"}}"), 202);
+    assert_int_equal(world_post(w, ALICE, path(id, "/import"), "{\"method\":{\"name\":\"glance-direct\"}}"),
+                     202);
     world_wait(w, ALICE, id, "queued");
     stage(id, "signed bytes", 12);
-    assert_int_equal(world_post(w, ALICE, path(id, "/import"), "{\"method\":{\"name\":\"glance-direct\"}}"), 202);
+    assert_int_equal(world_post(w, ALICE, path(id, "/import"), "{\"method\":{\"name\":\"glance-direct\"}}"),
+                     202);
     world_wait(w, ALICE, id, "active");
     assert_int_equal(drop_image(ALICE, id), 204);
 }
@@ -400,7 +458,8 @@ static void conversion(void **state)
     _cleanup_(freep) char *data = files_read("c.vdi", &n);
     const char *id = world_image(w, ALICE, "{\"disk_format\":\"vdi\",\"container_format\":\"bare\"}");
     stage(id, data, n);
-    assert_int_equal(world_post(w, ALICE, path(id, "/import"), "{\"method\":{\"name\":\"glance-direct\"}}"), 202);
+    assert_int_equal(world_post(w, ALICE, path(id, "/import"), "{\"method\":{\"name\":\"glance-direct\"}}"),
+                     202);
     world_wait(w, ALICE, id, "active");
     assert_string_equal(world_text(w, "disk_format"), "qcow2");
     assert_int_equal(json_get_int(w->json, "virtual_size", 0), 2 << 20);
@@ -415,7 +474,8 @@ static void conversion(void **state)
     len = files_tar_add(tar, len, n + 8192, "c.vmdk", disk, n);
     const char *ova = world_image(w, ALICE, "{\"disk_format\":\"vmdk\",\"container_format\":\"ova\"}");
     stage(ova, tar, len + 1024);
-    assert_int_equal(world_post(w, ALICE, path(ova, "/import"), "{\"method\":{\"name\":\"glance-direct\"}}"), 202);
+    assert_int_equal(world_post(w, ALICE, path(ova, "/import"), "{\"method\":{\"name\":\"glance-direct\"}}"),
+                     202);
     world_wait(w, ALICE, ova, "active");
     assert_string_equal(world_text(w, "disk_format"), "qcow2");
     assert_string_equal(world_text(w, "container_format"), "bare");
@@ -430,7 +490,10 @@ static void conversion(void **state)
 static int make_snapshot(struct txn *t, void *arg)
 {
     struct fault f;
-    struct image_new n = { .name = "snap", .owner = "p-alice", .disk_format = "raw", .container_format = "bare",
+    struct image_new n = { .name = "snap",
+                           .owner = "p-alice",
+                           .disk_format = "raw",
+                           .container_format = "bare",
                            .from_host = "host1" };
     return image_create(t, &n, arg, &f);
 }
@@ -495,11 +558,11 @@ static int end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(up_and_down), cmocka_unit_test(ranges), cmocka_unit_test(large), cmocka_unit_test(refused),
-        cmocka_unit_test(cut_short), cmocka_unit_test(limits), cmocka_unit_test(import_staged),
-        cmocka_unit_test(import_refused), cmocka_unit_test(web_download), cmocka_unit_test(located),
-        cmocka_unit_test(cached),
-        cmocka_unit_test(signed_image), cmocka_unit_test(conversion), cmocka_unit_test(agents),
+        cmocka_unit_test(up_and_down),   cmocka_unit_test(ranges),         cmocka_unit_test(large),
+        cmocka_unit_test(refused),       cmocka_unit_test(cut_short),      cmocka_unit_test(any_step_fails), cmocka_unit_test(limits),
+        cmocka_unit_test(import_staged), cmocka_unit_test(import_refused), cmocka_unit_test(web_download),
+        cmocka_unit_test(located),       cmocka_unit_test(cached),         cmocka_unit_test(signed_image),
+        cmocka_unit_test(conversion),    cmocka_unit_test(agents),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }

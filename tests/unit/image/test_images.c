@@ -16,7 +16,8 @@ static struct world *w;
 
 static int patch(const char *token, const char *id, const char *type, const char *json)
 {
-    return world_call(w, token, "PATCH", arena_printf(w->arena, "/image/v2/images/%s", id), type, json, strlen(json));
+    return world_call(w, token, "PATCH", arena_printf(w->arena, "/image/v2/images/%s", id), type, json,
+                      strlen(json));
 }
 
 static int show(const char *token, const char *id)
@@ -45,7 +46,8 @@ static size_t list(const char *token, const char *query)
 static void life(void **state)
 {
     (void)state;
-    const char *id = world_image(w, ALICE, "{\"name\":\"one\",\"tags\":[\"b\",\"a\",\"b\"],\"hw_disk_bus\":\"scsi\"}");
+    const char *id =
+        world_image(w, ALICE, "{\"name\":\"one\",\"tags\":[\"b\",\"a\",\"b\"],\"hw_disk_bus\":\"scsi\"}");
     assert_string_equal(world_text(w, "status"), "queued");
     assert_string_equal(world_text(w, "visibility"), "shared");
     assert_string_equal(world_text(w, "owner"), "p-alice");
@@ -68,7 +70,10 @@ static void life(void **state)
 static void refusals(void **state)
 {
     (void)state;
-    static const struct { const char *body; int status; } CASES[] = {
+    static const struct {
+        const char *body;
+        int status;
+    } CASES[] = {
         { "{\"container_format\":\"wrong\"}", 400 },
         { "{\"disk_format\":\"wrong\"}", 400 },
         { "{\"visibility\":\"nobody\"}", 400 },
@@ -92,7 +97,8 @@ static void refusals(void **state)
     }
     const char *id = world_image(w, ADMIN, "{\"visibility\":\"public\",\"owner\":\"p-x\"}");
     assert_string_equal(world_text(w, "owner"), "p-x");
-    assert_int_equal(world_post(w, ADMIN, "/image/v2/images", arena_printf(w->arena, "{\"id\":\"%s\"}", id)), 409);
+    assert_int_equal(world_post(w, ADMIN, "/image/v2/images", arena_printf(w->arena, "{\"id\":\"%s\"}", id)),
+                     409);
     assert_int_equal(show(BOB, id), 200);
     assert_int_equal(drop_image(BOB, id), 403);
     assert_int_equal(drop_image(ADMIN, id), 204);
@@ -103,35 +109,51 @@ static void patches(void **state)
     (void)state;
     const char *id = world_image(w, ALICE, "{\"name\":\"p\",\"a/b\":\"1\"}");
     assert_int_equal(patch(ALICE, id, "application/json", "[]"), 415);
-    assert_int_equal(patch(ALICE, id, PATCH10, "[{\"op\":\"replace\",\"path\":\"/name\",\"value\":\"q\"},"
-                     "{\"op\":\"add\",\"path\":\"/x\",\"value\":\"1\"},{\"op\":\"remove\",\"path\":\"/a~1b\"}]"), 200);
+    assert_int_equal(
+        patch(ALICE, id, PATCH10,
+              "[{\"op\":\"replace\",\"path\":\"/name\",\"value\":\"q\"},"
+              "{\"op\":\"add\",\"path\":\"/x\",\"value\":\"1\"},{\"op\":\"remove\",\"path\":\"/a~1b\"}]"),
+        200);
     assert_string_equal(world_text(w, "name"), "q");
     assert_string_equal(world_text(w, "x"), "1");
     assert_null(world_text(w, "a/b"));
     assert_int_equal(patch(ALICE, id, PATCH4, "[{\"replace\":\"/x\",\"value\":\"2\"}]"), 200);
     assert_int_equal(patch(ALICE, id, PATCH4, "[{\"add\":\"/x\",\"value\":\"2\"}]"), 409);
-    assert_int_equal(patch(ALICE, id, PATCH10, "[{\"op\":\"replace\",\"path\":\"/none\",\"value\":\"2\"}]"), 409);
+    assert_int_equal(patch(ALICE, id, PATCH10, "[{\"op\":\"replace\",\"path\":\"/none\",\"value\":\"2\"}]"),
+                     409);
     assert_int_equal(patch(ALICE, id, PATCH10, "[{\"op\":\"remove\",\"path\":\"/name\"}]"), 403);
-    assert_int_equal(patch(ALICE, id, PATCH10, "[{\"op\":\"replace\",\"path\":\"/status\",\"value\":\"active\"}]"), 403);
-    assert_int_equal(patch(ALICE, id, PATCH10, "[{\"op\":\"add\",\"path\":\"/os_glance_foo\",\"value\":\"2\"}]"), 403);
-    assert_int_equal(patch(ALICE, id, PATCH10, "[{\"op\":\"replace\",\"path\":\"/owner\",\"value\":\"p-bob\"}]"), 403);
-    assert_int_equal(patch(ALICE, id, PATCH10, "[{\"op\":\"replace\",\"path\":\"/visibility\",\"value\":\"public\"}]"), 403);
-    assert_int_equal(patch(ALICE, id, PATCH10, "[{\"op\":\"add\",\"path\":\"/locations/-\",\"value\":"
-                     "{\"url\":\"http://x/\",\"metadata\":{}}}]"), 403);
+    assert_int_equal(
+        patch(ALICE, id, PATCH10, "[{\"op\":\"replace\",\"path\":\"/status\",\"value\":\"active\"}]"), 403);
+    assert_int_equal(
+        patch(ALICE, id, PATCH10, "[{\"op\":\"add\",\"path\":\"/os_glance_foo\",\"value\":\"2\"}]"), 403);
+    assert_int_equal(
+        patch(ALICE, id, PATCH10, "[{\"op\":\"replace\",\"path\":\"/owner\",\"value\":\"p-bob\"}]"), 403);
+    assert_int_equal(
+        patch(ALICE, id, PATCH10, "[{\"op\":\"replace\",\"path\":\"/visibility\",\"value\":\"public\"}]"),
+        403);
+    assert_int_equal(patch(ALICE, id, PATCH10,
+                           "[{\"op\":\"add\",\"path\":\"/locations/-\",\"value\":"
+                           "{\"url\":\"http://x/\",\"metadata\":{}}}]"),
+                     403);
     assert_int_equal(patch(ALICE, id, PATCH10, "[{\"op\":\"jump\",\"path\":\"/x\"}]"), 400);
     assert_int_equal(patch(ALICE, id, PATCH10, "[{\"op\":\"add\",\"path\":\"x\",\"value\":\"\"}]"), 400);
     assert_int_equal(patch(ALICE, id, PATCH10, "[{\"op\":\"add\",\"path\":\"/x/y\",\"value\":\"\"}]"), 400);
     assert_int_equal(patch(ALICE, id, PATCH10, "[{\"op\":\"add\",\"path\":\"/x~2\",\"value\":\"\"}]"), 400);
     assert_int_equal(patch(ALICE, id, PATCH10, "{}"), 400);
     /* All or nothing. */
-    assert_int_equal(patch(ALICE, id, PATCH10, "[{\"op\":\"add\",\"path\":\"/x\",\"value\":\"9\"},"
-                     "{\"op\":\"replace\",\"path\":\"/none\",\"value\":\"2\"}]"), 409);
+    assert_int_equal(patch(ALICE, id, PATCH10,
+                           "[{\"op\":\"add\",\"path\":\"/x\",\"value\":\"9\"},"
+                           "{\"op\":\"replace\",\"path\":\"/none\",\"value\":\"2\"}]"),
+                     409);
     assert_int_equal(show(ALICE, id), 200);
     assert_string_equal(world_text(w, "x"), "2");
-    assert_int_equal(patch(ALICE, id, PATCH10, "[{\"op\":\"replace\",\"path\":\"/protected\",\"value\":true}]"), 200);
+    assert_int_equal(
+        patch(ALICE, id, PATCH10, "[{\"op\":\"replace\",\"path\":\"/protected\",\"value\":true}]"), 200);
     assert_int_equal(drop_image(ALICE, id), 403);
-    assert_int_equal(patch(ADMIN, id, PATCH10, "[{\"op\":\"replace\",\"path\":\"/protected\",\"value\":false},"
-                     "{\"op\":\"replace\",\"path\":\"/owner\",\"value\":\"p-bob\"}]"), 200);
+    assert_int_equal(patch(ADMIN, id, PATCH10,
+                           "[{\"op\":\"replace\",\"path\":\"/protected\",\"value\":false},"
+                           "{\"op\":\"replace\",\"path\":\"/owner\",\"value\":\"p-bob\"}]"),
+                     200);
     assert_int_equal(show(ALICE, id), 404);
     assert_int_equal(drop_image(BOB, id), 204);
 }
@@ -162,10 +184,14 @@ static void sharing(void **state)
     assert_int_equal(drop(ALICE, bob), 204);
     assert_int_equal(drop(ALICE, bob), 404);
     assert_int_equal(show(BOB, id), 404);
-    assert_int_equal(patch(ALICE, id, PATCH10, "[{\"op\":\"replace\",\"path\":\"/visibility\",\"value\":\"private\"}]"), 200);
+    assert_int_equal(
+        patch(ALICE, id, PATCH10, "[{\"op\":\"replace\",\"path\":\"/visibility\",\"value\":\"private\"}]"),
+        200);
     assert_int_equal(world_post(w, ALICE, members, "{\"member\":\"p-bob\"}"), 403);
     /* A community image is found by who knows it, and listed when asked for. */
-    assert_int_equal(patch(ALICE, id, PATCH10, "[{\"op\":\"replace\",\"path\":\"/visibility\",\"value\":\"community\"}]"), 200);
+    assert_int_equal(
+        patch(ALICE, id, PATCH10, "[{\"op\":\"replace\",\"path\":\"/visibility\",\"value\":\"community\"}]"),
+        200);
     assert_int_equal(list(BOB, ""), before);
     assert_int_equal(list(BOB, "?visibility=community"), 1);
     assert_int_equal(show(BOB, id), 200);
@@ -177,9 +203,12 @@ static void lists(void **state)
     (void)state;
     const char *ids[5];
     for (int k = 0; k < 5; k++)
-        ids[k] = world_image(w, ALICE, arena_printf(w->arena, "{\"name\":\"n%d\",\"disk_format\":\"%s\",\"tags\":"
-                             "[\"t%d\"],\"color\":\"c%d\",\"min_ram\":%d,\"os_hidden\":%s}", k, k % 2 ? "raw" : "qcow2", k,
-                             k % 2, k, k == 4 ? "true" : "false"));
+        ids[k] =
+            world_image(w, ALICE,
+                        arena_printf(w->arena,
+                                     "{\"name\":\"n%d\",\"disk_format\":\"%s\",\"tags\":"
+                                     "[\"t%d\"],\"color\":\"c%d\",\"min_ram\":%d,\"os_hidden\":%s}",
+                                     k, k % 2 ? "raw" : "qcow2", k, k % 2, k, k == 4 ? "true" : "false"));
     assert_int_equal(list(ALICE, ""), 4);
     assert_int_equal(list(ALICE, "?os_hidden=true"), 1);
     assert_int_equal(list(ALICE, "?disk_format=raw"), 2);
@@ -200,9 +229,11 @@ static void lists(void **state)
     assert_int_equal(world_get(w, ALICE, arena_printf(w->arena, "/image%s", next)), 200);
     assert_int_equal(json_array_size(json_get_array(w->json, "images")), 1);
     assert_null(world_text(w, "next"));
-    static const char *const BAD[] = { "?limit=-1", "?limit=x", "?sort_key=blob", "?sort_dir=up", "?visibility=x",
-        "?member_status=x", "?os_hidden=x", "?protected=x", "?created_at=x", "?size_min=x", "?changes-since=x",
-        "?sort=name&sort_key=name", "?marker=nothing", "?status=xx:y" };
+    static const char *const BAD[] = { "?limit=-1",       "?limit=x",         "?sort_key=blob",
+                                       "?sort_dir=up",    "?visibility=x",    "?member_status=x",
+                                       "?os_hidden=x",    "?protected=x",     "?created_at=x",
+                                       "?size_min=x",     "?changes-since=x", "?sort=name&sort_key=name",
+                                       "?marker=nothing", "?status=xx:y" };
     for (size_t k = 0; k < ARRAY_SIZE(BAD); k++)
         if (world_get(w, ALICE, arena_printf(w->arena, "/image/v2/images%s", BAD[k])) != 400)
             fail_msg("%s: %d", BAD[k], w->reply.status);
@@ -227,9 +258,22 @@ static void tags(void **state)
 static void schemas(void **state)
 {
     (void)state;
-    static const char *const NAMES[] = { "image", "images", "member", "members", "task", "tasks",
-        "metadefs/namespace", "metadefs/namespaces", "metadefs/property", "metadefs/properties", "metadefs/object",
-        "metadefs/objects", "metadefs/tag", "metadefs/tags", "metadefs/resource_type", "metadefs/resource_types" };
+    static const char *const NAMES[] = { "image",
+                                         "images",
+                                         "member",
+                                         "members",
+                                         "task",
+                                         "tasks",
+                                         "metadefs/namespace",
+                                         "metadefs/namespaces",
+                                         "metadefs/property",
+                                         "metadefs/properties",
+                                         "metadefs/object",
+                                         "metadefs/objects",
+                                         "metadefs/tag",
+                                         "metadefs/tags",
+                                         "metadefs/resource_type",
+                                         "metadefs/resource_types" };
     for (size_t k = 0; k < ARRAY_SIZE(NAMES); k++) {
         if (world_get(w, ALICE, arena_printf(w->arena, "/image/v2/schemas/%s", NAMES[k])) != 200)
             fail_msg("%s: %d", NAMES[k], w->reply.status);
@@ -253,16 +297,21 @@ static void metadefs(void **state)
     (void)state;
     assert_int_equal(world_post(w, ALICE, NS, "{\"namespace\":\"x\"}"), 403);
     assert_int_equal(world_post(w, ADMIN, NS, "{}"), 400);
-    assert_int_equal(world_post(w, ADMIN, NS, "{\"namespace\":\"x\",\"visibility\":\"public\",\"protected\":true,"
-        "\"resource_type_associations\":[{\"name\":\"OS::Nova::Flavor\",\"prefix\":\"hw:\"}]}"), 201);
+    assert_int_equal(
+        world_post(w, ADMIN, NS,
+                   "{\"namespace\":\"x\",\"visibility\":\"public\",\"protected\":true,"
+                   "\"resource_type_associations\":[{\"name\":\"OS::Nova::Flavor\",\"prefix\":\"hw:\"}]}"),
+        201);
     assert_int_equal(world_post(w, ADMIN, NS, "{\"namespace\":\"x\"}"), 409);
     assert_int_equal(world_post(w, ADMIN, NS "/x/objects", "{\"name\":\"o\",\"description\":\"d\"}"), 201);
     assert_string_equal(world_text(w, "description"), "d");
     assert_int_equal(world_post(w, ADMIN, NS "/x/objects", "{\"name\":\"o\"}"), 409);
     assert_int_equal(world_post(w, ADMIN, NS "/x/properties", "{\"name\":\"p\",\"type\":\"string\"}"), 400);
     assert_int_equal(world_post(w, ADMIN, NS "/x/properties",
-                                "{\"name\":\"p\",\"type\":\"string\",\"title\":\"P\",\"enum\":[\"a\"]}"), 201);
-    assert_int_equal(world_post(w, ADMIN, NS "/x/tags", "{\"tags\":[{\"name\":\"a\"},{\"name\":\"b\"}]}"), 201);
+                                "{\"name\":\"p\",\"type\":\"string\",\"title\":\"P\",\"enum\":[\"a\"]}"),
+                     201);
+    assert_int_equal(world_post(w, ADMIN, NS "/x/tags", "{\"tags\":[{\"name\":\"a\"},{\"name\":\"b\"}]}"),
+                     201);
     assert_int_equal(world_post(w, ADMIN, NS "/x/tags/c", "{}"), 201);
     assert_int_equal(world_get(w, ALICE, NS "/x/tags"), 200);
     assert_int_equal(json_array_size(json_get_array(w->json, "tags")), 3);
@@ -305,8 +354,9 @@ static int end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(life), cmocka_unit_test(refusals), cmocka_unit_test(patches), cmocka_unit_test(sharing),
-        cmocka_unit_test(lists), cmocka_unit_test(tags), cmocka_unit_test(schemas), cmocka_unit_test(metadefs),
+        cmocka_unit_test(life),    cmocka_unit_test(refusals), cmocka_unit_test(patches),
+        cmocka_unit_test(sharing), cmocka_unit_test(lists),    cmocka_unit_test(tags),
+        cmocka_unit_test(schemas), cmocka_unit_test(metadefs),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }

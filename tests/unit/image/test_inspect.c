@@ -117,7 +117,7 @@ static void plain_files(void **state)
     memcpy(disk + 512, "EFI PART", 8);
     files_write("gpt", disk, sizeof(disk));
     assert_good("gpt", IMAGE_GPT, sizeof(disk));
-    memcpy(disk + 0x8001, "CD001", 5);      /* a hybrid: a disk and an ISO */
+    memcpy(disk + 0x8001, "CD001", 5); /* a hybrid: a disk and an ISO */
     files_write("iso", disk, sizeof(disk));
     assert_good("iso", IMAGE_ISO, sizeof(disk));
 

@@ -14,15 +14,19 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-static int authenticate(struct api *api, struct arena *a, const char *token, struct auth *ret, struct fault *fault)
+static int authenticate(struct api *api, struct arena *a, const char *token, struct auth *ret,
+                        struct fault *fault)
 {
     (void)api;
     struct strv parts = {};
     strv_split(a, &parts, token, "/");
     if (parts.n != 3)
         return fault_set(fault, 401, "Unauthorized", "no");
-    *ret = (struct auth){ .user_id = parts.v[0], .user_name = parts.v[0], .project_id = parts.v[1],
-                          .project_name = parts.v[1], .token = arena_strdup(a, token) };
+    *ret = (struct auth){ .user_id = parts.v[0],
+                          .user_name = parts.v[0],
+                          .project_id = parts.v[1],
+                          .project_name = parts.v[1],
+                          .token = arena_strdup(a, token) };
     strv_split(a, &ret->roles, parts.v[2], ",");
     ret->admin = strv_has(&ret->roles, "admin");
     return 0;
@@ -63,7 +67,10 @@ struct world *world_new(const char *name, void (*configure)(struct world *w))
     struct store_options so = { .path = ":memory:", .kinds = kinds, .relaxed = true };
     if (store_open(&so, &w->store, &f) != 0)
         fail_msg("store: %s", f.message);
-    struct api_options ao = { .store = w->store, .services = SERVICES, .data_dir = w->folder, .config = &w->config,
+    struct api_options ao = { .store = w->store,
+                              .services = SERVICES,
+                              .data_dir = w->folder,
+                              .config = &w->config,
                               .agents_by_local_socket = true };
     if (api_new(&ao, &w->api, &f) != 0)
         fail_msg("api: %s", f.message);
@@ -71,7 +78,10 @@ struct world *world_new(const char *name, void (*configure)(struct world *w))
     assert_int_equal(api_start(w->api), 0);
     (void)mkdir(w->folder, 0755);
     struct http_options ho = { .listen = arena_printf(w->arena, "127.0.0.1:%u", w->port),
-                               .unix_path = arena_printf(w->arena, "%s/sock", w->folder), .threads = 1, .workers = 4, .app = api_http_app(w->api) };
+                               .unix_path = arena_printf(w->arena, "%s/sock", w->folder),
+                               .threads = 1,
+                               .workers = 4,
+                               .app = api_http_app(w->api) };
     if (http_server_start(&ho, &w->server, &f) != 0)
         fail_msg("server: %s", f.message);
     struct http_client_options co = { .timeout = SECONDS(20) };

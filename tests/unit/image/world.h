@@ -13,10 +13,10 @@ struct world {
     struct http_server *server;
     struct http_client *client;
     char folder[128];
-    unsigned port;                  /* chosen before the configuration is read */
-    struct buf body;                /* of the last answer */
+    unsigned port;   /* chosen before the configuration is read */
+    struct buf body; /* of the last answer */
     struct http_reply reply;
-    json_t *json;                   /* likewise, when it is JSON */
+    json_t *json; /* likewise, when it is JSON */
 };
 
 /* 'name' is the folder's; 'configure' may change the configuration first. */
