@@ -309,6 +309,26 @@ def dhcp(guest, kind, requested=None, server=None, seconds=3.0):
     return guest.call(go)
 
 
+def dhcp6(guest, seconds=3.0):
+    """The address that a DHCPv6 server advertises to a guest, or None."""
+    def go():
+        s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("::", 546))
+        s.settimeout(seconds)
+        duid = struct.pack("!HH", 3, 1) + mac(guest.mac)
+        body = b"\1abc" + struct.pack("!HH", 1, len(duid)) + duid + struct.pack("!HHH", 8, 2, 0) \
+            + struct.pack("!HHIII", 3, 12, 7, 0, 0)
+        s.sendto(body, ("ff02::1:2", 547, 0, socket.if_nametoindex("eth0")))
+        try:
+            got = s.recv(2000)
+        except OSError:
+            return None
+        at = got.find(struct.pack("!HH", 5, 24))
+        return socket.inet_ntop(socket.AF_INET6, got[at + 4:at + 20]) if at > 0 else None
+    return guest.call(go)
+
+
 # --- specs ---
 
 def uid(kind, n):
