@@ -319,13 +319,23 @@ int driver_caps(struct libvirt_driver *d)
     if (!d->host_known) {
         usec_t from = clock_mono();
         log_info("asking libvirt what the emulator can; the first time ever may take a minute");
-        char *xml = virConnectGetDomainCapabilities(c, NULL, d->host.arch, d->host.machine,
-                                                    d->host.kvm ? "kvm" : "qemu", 0);
-        if (!xml)
-            r = driver_error("capabilities", NULL);
-        else
-            r = caps_parse(xml, d->arena, &d->host);
-        free(xml);
+        /* Secure boot is told of the one machine that can have it only, whatever the default is. */
+        const char *const machines[] = { d->host.machine, "q35" };
+        for (size_t i = 0; r == 0 && i < ARRAY_SIZE(machines); i++) {
+            struct domain_host h = { 0 };
+            char *xml = virConnectGetDomainCapabilities(c, NULL, d->host.arch, machines[i],
+                                                        d->host.kvm ? "kvm" : "qemu", 0);
+            r = xml ? caps_parse(xml, d->arena, &h) : driver_error("capabilities", NULL);
+            free(xml);
+            if (r == 0 && i == 0) {
+                d->host.emulator = h.emulator;
+                d->host.spice = h.spice;
+                d->host.virtio_vga = h.virtio_vga;
+                d->host.tpm = h.tpm;
+            }
+            d->host.uefi |= h.uefi;
+            d->host.secure_boot |= h.secure_boot;
+        }
         if (r == 0) {
             d->host.spice = d->host.spice && d->config.spice;
             d->host_known = true;

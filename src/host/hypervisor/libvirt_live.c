@@ -42,6 +42,20 @@ static xmlNodePtr device_find(xmlDocPtr doc, const char *kind, const char *xpath
     return NULL;
 }
 
+/* What the first device of that kind has: what the server's image asked for, and so what the next
+ * one gets that has no wish of its own. */
+static const char *like_first(xmlDocPtr doc, const char *kind, const char *xpath, struct arena *a)
+{
+    for (xmlNodePtr dev = xmlDocGetRootElement(doc)->children; dev; dev = dev->next)
+        for (xmlNodePtr n = str_eq((const char *)dev->name, "devices") ? dev->children : NULL; n;
+             n = n->next) {
+            const char *v = str_eq((const char *)n->name, kind) ? doc_value(n, xpath, a) : NULL;
+            if (v)
+                return v;
+        }
+    return NULL;
+}
+
 /* Where a device stands: in the definition, in the running machine. */
 struct place {
     bool active;
@@ -194,18 +208,21 @@ int libvirt_attach_disk(struct hypervisor *hv, const char *id, const struct serv
 
     /* Names of both sides are taken; a half-made attachment keeps the one it has. */
     struct disk_names names = { 0 };
+    const char *usual = NULL;
     for (int side = 0; side < (p.active ? 2 : 1); side++) {
         _cleanup_(xmldoc_freep) xmlDocPtr doc = NULL;
         r = domain_doc(dom, side ? 0 : VIR_DOMAIN_XML_INACTIVE, &doc);
         if (r < 0)
             return r;
+        usual = like_first(doc, "disk", "self::*[@device='disk']/target/@bus", a);
         for (xmlNodePtr dev = xmlDocGetRootElement(doc)->children; dev; dev = dev->next)
             for (xmlNodePtr n = str_eq((const char *)dev->name, "devices") ? dev->children : NULL; n;
                  n = n->next)
                 if (str_eq((const char *)n->name, "disk"))
                     strv_add(a, &names.taken, doc_value(n, "target/@dev", a));
     }
-    const char *bus = disk_bus(disk, NULL, false);
+    /* Only these two take disks while the guest runs. */
+    const char *bus = disk->bus ? disk->bus : str_eq(usual, "scsi") ? "scsi" : "virtio";
     const char *device = p.device ? p.device : disk_name_choose(&names, disk->device, bus, a);
     if (!device)
         return fault_set(fault, 409, "TooManyDiskDevices", "No device name is left for disk %s.", disk->id);
@@ -289,8 +306,12 @@ int libvirt_attach_nic(struct hypervisor *hv, const char *id, const struct serve
         (p.in_config ? 0 : VIR_DOMAIN_AFFECT_CONFIG) | (p.active && !p.in_live ? VIR_DOMAIN_AFFECT_LIVE : 0);
     if (!flags)
         return 0;
+    _cleanup_(xmldoc_freep) xmlDocPtr doc = NULL;
     _cleanup_(freep) char *xml = NULL;
-    r = nic_xml(nic, NULL, &d->host, &xml, fault);
+    r = domain_doc(dom, VIR_DOMAIN_XML_INACTIVE, &doc);
+    if (r < 0)
+        return r;
+    r = nic_xml(nic, like_first(doc, "interface", "model/@type", a), &d->host, &xml, fault);
     if (r)
         return r;
     return virDomainAttachDeviceFlags(dom, xml, flags) < 0 ? driver_error("attach port", fault) : 0;
