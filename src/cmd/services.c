@@ -12,6 +12,7 @@ const struct service *const SERVICES[] = {
     &IMAGE_SERVICE,
     &NETWORK_SERVICE,
     &COMPUTE_SERVICE,
+    &CONSOLE_SERVICE,
     &AGENT_SERVICE,
     &IMAGE_AGENT_SERVICE,
     NULL,

@@ -9,6 +9,7 @@
 
 static const struct server_action *const FAMILIES[] = {
     POWER_ACTIONS, BUILD_ACTIONS, RESIZE_ACTIONS, SNAPSHOT_ACTIONS, ADMIN_ACTIONS, NETWORK_ACTIONS, CONSOLE_ACTIONS,
+    CONSOLE_URL_ACTIONS,
 };
 
 int action_wrong_state(struct call *c, const struct server *s, const char *verb, const char *what, const char *state)

@@ -46,7 +46,7 @@ enum {
 
 /* The families of actions. */
 extern const struct server_action POWER_ACTIONS[], BUILD_ACTIONS[], RESIZE_ACTIONS[], SNAPSHOT_ACTIONS[],
-    ADMIN_ACTIONS[], NETWORK_ACTIONS[], CONSOLE_ACTIONS[];
+    ADMIN_ACTIONS[], NETWORK_ACTIONS[], CONSOLE_ACTIONS[], CONSOLE_URL_ACTIONS[];
 
 /* 409 in Nova's words. */
 int action_wrong_state(struct call *c, const struct server *s, const char *verb, const char *what,

@@ -7,6 +7,8 @@
 #include "api/api.h"
 
 extern struct service COMPUTE_SERVICE;
+/* WebSockets to consoles and the noVNC pages; wired beside it. */
+extern const struct service CONSOLE_SERVICE;
 
 /* Where a server is, for slices that serve it (volumes, addresses). *ret is null where there is none. */
 struct compute_server_info {

@@ -349,6 +349,8 @@ static int list(struct call *c, bool detail)
     struct results found;
     int r = known_args(c);
     r = r ? r : compute_page(c, &l.q.limit, &l.q.marker);
+    /* Here 0 means none, unlike in other lists. */
+    l.empty = str_eq(call_arg(c, "limit"), "0");
     r = r ? r : call_read(c);
     r = r ? r : text_filters(c, &l);
     r = r ? r : status_filter(c, &l);

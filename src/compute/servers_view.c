@@ -82,18 +82,21 @@ const char *server_host_id(struct arena *a, const struct server *s)
     return hex;
 }
 
-static void put_address(struct json_out *o, const struct port_view *p, const char *ip, int version, const char *type)
+static void put_address(struct json_out *o, const struct port_view *p, const char *ip, int version, const char *type,
+                        bool wide)
 {
     json_open_object(o);
     json_put_int(o, "version", version);
     json_put_string(o, "addr", ip);
-    json_put_string(o, "OS-EXT-IPS:type", type);
-    json_put_string(o, "OS-EXT-IPS-MAC:mac_addr", p->mac);
+    if (wide) {
+        json_put_string(o, "OS-EXT-IPS:type", type);
+        json_put_string(o, "OS-EXT-IPS-MAC:mac_addr", p->mac);
+    }
     json_close_object(o);
 }
 
-/* Networks by name in the order of the first port on each; "mac" only in the long form. */
-static void put_addresses(const struct port_views *ports, struct json_out *o)
+/* Networks by name in the order of the first port on each; kind and MAC only when 'wide'. */
+static void put_addresses(const struct port_views *ports, bool wide, struct json_out *o)
 {
     for (size_t i = 0; ports && i < ports->n; i++) {
         const char *name = ports->v[i].network_name;
@@ -108,10 +111,10 @@ static void put_addresses(const struct port_views *ports, struct json_out *o)
             if (!str_eq(p->network_name, name))
                 continue;
             VEC_FOREACH(ip, &p->addresses)
-                put_address(o, p, ip->ip, ip->version, "fixed");
+                put_address(o, p, ip->ip, ip->version, "fixed", wide);
             VEC_FOREACH(ip, &p->addresses)
                 if (ip->floating_ip)
-                    put_address(o, p, ip->floating_ip, 4, "floating");
+                    put_address(o, p, ip->floating_ip, 4, "floating", wide);
         }
         json_close_array(o);
     }
@@ -221,7 +224,8 @@ static void put_image(struct call *c, const struct server *s, struct json_out *o
 }
 
 /* What every view of a server has. */
-static void put_core(struct call *c, const struct server *s, const struct port_views *ports, struct json_out *o)
+static void put_core(struct call *c, const struct server *s, const struct port_views *ports, bool wide,
+                     struct json_out *o)
 {
     const char *status = server_status(s);
     json_put_string(o, "id", s->head.id);
@@ -238,7 +242,7 @@ static void put_core(struct call *c, const struct server *s, const struct port_v
     compute_put_time(o, "updated", s->updated_at, TIME_ISO_Z);
     json_put_object(o, "addresses");
     if (!STREQ(s->vm_state, VM_BUILDING))
-        put_addresses(ports, o);
+        put_addresses(ports, wide, o);
     json_close_object(o);
     json_put_string(o, "accessIPv4", str_or(s->access_ip_v4, ""));
     json_put_string(o, "accessIPv6", str_or(s->access_ip_v6, ""));
@@ -269,7 +273,7 @@ int server_render(struct call *c, const struct server *s, const struct port_view
 {
     struct json_out *o = &c->out;
     json_open_object(o);
-    put_core(c, s, ports, o);
+    put_core(c, s, ports, view == VIEW_SHOW || view == VIEW_LIST || c->minor >= 75, o);
     put_later(c, s, o);
     if (c->minor >= 71 && view != VIEW_LIST) {
         json_put_array(o, "server_groups");

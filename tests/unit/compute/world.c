@@ -1,5 +1,6 @@
 /* The cloud of world.h: HTTP, token, store and agents in one thread. */
 #include "compute/world.h"
+#include "http/websocket.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -93,6 +94,31 @@ void http_answer_stream(struct http_request *rq, int status, const char *type, u
     if (free_cookie)
         free_cookie(cookie);
     http_answer(rq, status, type, NULL, 0);
+}
+void http_answer_file(struct http_request *rq, int status, const char *type, int fd, uint64_t offset, uint64_t size)
+{
+    (void)offset;
+    (void)size;
+    (void)close(fd);
+    http_answer(rq, status, type, NULL, 0);
+}
+int websocket_upgrade(struct http_request *rq,
+                      void (*run)(int fd, const void *extra, size_t extra_size, void *arg), void *arg,
+                      struct fault *fault)
+{
+    (void)rq;
+    (void)run;
+    (void)arg;
+    return fault_set(fault, 400, "BadRequest", "There are no sockets here.");
+}
+int websocket_pump(int ws_fd, const void *extra, size_t extra_size, int stream_fd, struct websocket_pump *p)
+{
+    (void)ws_fd;
+    (void)extra;
+    (void)extra_size;
+    (void)stream_fd;
+    (void)p;
+    return -ENOTCONN;
 }
 struct http_parked *http_park(struct http_request *rq, usec_t timeout,
                               void (*woken)(struct http_request *rq, void *arg, enum http_wake_reason why), void *arg)
