@@ -33,6 +33,7 @@ struct upload {
     const char *id;
     bool stage, agent;
     const char *rule;
+    bool already; /* an agent delivers again what is there: it did not hear of its success */
     bool claimed; /* the record says that we are at it */
     bool pinned;
     struct blob_store *store;
@@ -181,6 +182,10 @@ static int begin(struct call *c, bool stage, bool agent)
     int r = call_read(c);
     if (r == 0)
         r = upload_find(c, u, &i);
+    if (r == 0 && agent && (STREQ(i->status, IMAGE_ACTIVE) || STREQ(i->status, IMAGE_DEACTIVATED))) {
+        u->already = true;
+        return 0;
+    }
     if (r == 0)
         r = upload_ready(c, i, u);
     if (r != 0)
@@ -257,6 +262,8 @@ static int sink_write(struct http_request *rq, const void *data, size_t n)
 {
     struct call *c = rq->app_data;
     struct upload *u = c->data;
+    if (u->already)
+        return 0;
     if (u->failure)
         return -ECANCELED;
     int r = u->writer ? 0 : upload_open(c, u);
@@ -349,6 +356,8 @@ static int end(struct call *c)
 {
     struct image_state *s = image_state(c->api);
     struct upload *u = c->data;
+    if (u->already)
+        return 0;
     int r = upload_settle(c, u);
     if (r != 0) {
         struct fault kept = c->fault;
