@@ -23,6 +23,7 @@
 #define HEAD_SIZE 5
 #define NONCE_SIZE 12
 #define TAG_SIZE 16
+#define PAYLOAD_MAX 512
 
 struct token_key {
     uint32_t number;
@@ -400,8 +401,10 @@ static const char *take_id(struct pack *p, struct arena *a)
     const unsigned char *raw = take(p, n == 255 ? 16 : n);
     if (!raw)
         return NULL;
-    if (n != 255)
-        return memchr(raw, 0, n) ? NULL : arena_strndup(a, (const char *)raw, n);
+    if (n != 255) {
+        p->bad = n == 0 || memchr(raw, 0, n) != NULL;
+        return p->bad ? NULL : arena_strndup(a, (const char *)raw, n);
+    }
     char *id = arena_alloc(a, 33);
     for (size_t i = 0; id && i < 16; i++) {
         id[2 * i] = HEX[raw[i] >> 4];
@@ -459,12 +462,11 @@ static bool payload_unpack(struct pack *p, struct arena *a, struct token_payload
 
 /* ---- sealing ---- */
 
-int token_seal(struct token_keys *k, const struct token_payload *t, char out[TOKEN_TEXT_MAX])
+int token_seal_raw(struct token_keys *k, const void *plain, size_t n, char out[TOKEN_TEXT_MAX])
 {
-    unsigned char plain[512], sealed[HEAD_SIZE + NONCE_SIZE + sizeof(plain) + TAG_SIZE];
-    struct pack p = { plain, plain + sizeof(plain), false };
+    unsigned char sealed[HEAD_SIZE + NONCE_SIZE + PAYLOAD_MAX + TAG_SIZE];
     struct token_key key;
-    if (!payload_pack(t, &p))
+    if (n > PAYLOAD_MAX)
         return -EINVAL;
     if (!key_find(k, 0, &key))
         return -ENOENT;
@@ -472,7 +474,7 @@ int token_seal(struct token_keys *k, const struct token_payload *t, char out[TOK
     for (size_t i = 0; i < 4; i++)
         sealed[1 + i] = (unsigned char)(key.number >> 8 * (3 - i));
     random_bytes(sealed + HEAD_SIZE, NONCE_SIZE);
-    int size = (int)(p.at - plain), done = 0, rest = 0, aad = 0;
+    int size = (int)n, done = 0, rest = 0, aad = 0;
     unsigned char *text = sealed + HEAD_SIZE + NONCE_SIZE;
     EVP_CIPHER_CTX *x = EVP_CIPHER_CTX_new();
     bool good = x && EVP_EncryptInit_ex2(x, k->cipher, key.bytes, sealed + HEAD_SIZE, NULL) == 1
@@ -484,8 +486,17 @@ int token_seal(struct token_keys *k, const struct token_payload *t, char out[TOK
     explicit_bzero(&key, sizeof(key));
     if (!good)
         return -ENOMEM;
-    base64url_encode(sealed, HEAD_SIZE + NONCE_SIZE + (size_t)size + TAG_SIZE, out);
+    base64url_encode(sealed, HEAD_SIZE + NONCE_SIZE + n + TAG_SIZE, out);
     return 0;
+}
+
+int token_seal(struct token_keys *k, const struct token_payload *t, char out[TOKEN_TEXT_MAX])
+{
+    unsigned char plain[PAYLOAD_MAX];
+    struct pack p = { plain, plain + sizeof(plain), false };
+    if (!payload_pack(t, &p))
+        return -EINVAL;
+    return token_seal_raw(k, plain, (size_t)(p.at - plain), out);
 }
 
 int token_open(struct token_keys *k, struct arena *a, const char *text, struct token_payload *ret)

@@ -58,6 +58,8 @@ int token_keys_rotate_when_old(struct token_keys *k, usec_t age, unsigned keep);
 
 /* Writes the token's text. */
 int token_seal(struct token_keys *k, const struct token_payload *p, char out[TOKEN_TEXT_MAX]);
+/* Seals bytes that need not be a payload: for the fuzzer, which could forge none. */
+int token_seal_raw(struct token_keys *k, const void *plain, size_t n, char out[TOKEN_TEXT_MAX]);
 /* 0; FAULT: not a token of ours (forged, cut, sealed with a key that is gone). Whether it has
  * expired is the caller's to see. */
 int token_open(struct token_keys *k, struct arena *a, const char *text, struct token_payload *ret);
