@@ -11,8 +11,10 @@
 #define I(type, member) { #member, FIELD_INT, offsetof(struct type, member), 0 }
 #define N(type, member) { #member, FIELD_INT, offsetof(struct type, member), NULLABLE }
 #define B(type, member) { #member, FIELD_BOOL, offsetof(struct type, member), 0 }
-#define L(type, member) { #member, FIELD_STRINGS, offsetof(struct type, member), OMIT_NULL, .items_max = MANY }
-#define O(type, member, schema) { #member, FIELD_OBJECT, offsetof(struct type, member), OMIT_NULL, .sub = &(schema) }
+#define L(type, member) \
+    { #member, FIELD_STRINGS, offsetof(struct type, member), OMIT_NULL, .items_max = MANY }
+#define O(type, member, schema) \
+    { #member, FIELD_OBJECT, offsetof(struct type, member), OMIT_NULL, .sub = &(schema) }
 #define V(type, member, schema) \
     { #member, FIELD_OBJECTS, offsetof(struct type, member), OMIT_NULL, .sub = &(schema), .items_max = MANY }
 

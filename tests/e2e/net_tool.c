@@ -59,7 +59,8 @@ static void converge(struct net_driver *d, const json_t *command)
     struct net_spec spec = { 0 };
     struct net_observed seen = { 0 };
     struct decode_error problem;
-    int r = schema_decode(&NET_SPEC_SCHEMA, json_object_get(command, "spec"), DECODE_STORED, 0, a, &spec, NULL, &problem);
+    int r = schema_decode(&NET_SPEC_SCHEMA, json_object_get(command, "spec"), DECODE_STORED, 0, a, &spec,
+                          NULL, &problem);
     if (r != 0) {
         answer_error(-EINVAL);
         return;
@@ -85,7 +86,8 @@ static void converge(struct net_driver *d, const json_t *command)
 static void do_listen(struct net_driver *d, const json_t *command)
 {
     const char *id = json_get_string(command, "id");
-    enum net_space space = str_eq(json_get_string(command, "space"), "router") ? NET_SPACE_ROUTER : NET_SPACE_NETWORK;
+    enum net_space space =
+        str_eq(json_get_string(command, "space"), "router") ? NET_SPACE_ROUTER : NET_SPACE_NETWORK;
     int fd = net_open_metadata_socket(d, space, id, json_get_string(command, "address"),
                                       (int)json_get_int(command, "port", 80));
     pthread_t thread;

@@ -64,7 +64,8 @@ static void spec(const uint8_t *data, size_t size, struct arena *a)
     _cleanup_(json_decrefp) json_t *tree = json_parse((const char *)data, size, error, sizeof(error));
     struct net_spec s = { 0 };
     struct decode_error problem;
-    if (!json_is_object(tree) || schema_decode(&NET_SPEC_SCHEMA, tree, DECODE_STORED, 0, a, &s, NULL, &problem) != 0)
+    if (!json_is_object(tree) ||
+        schema_decode(&NET_SPEC_SCHEMA, tree, DECODE_STORED, 0, a, &s, NULL, &problem) != 0)
         return;
     struct rules_input in = { .spec = &s };
     uint32_t n = 0;
@@ -85,7 +86,9 @@ static void spec(const uint8_t *data, size_t size, struct arena *a)
     if (rules_render(&in, a, &text) == 0)
         check_text(buf_text(&text));
     struct flow_index *x = flow_index_new(&in, a);
-    const struct flow f = { .family = AF_INET, .protocol = 6, .src = { AF_INET, { 10 } }, .dst = { AF_INET, { 11 } }, .zone = 1 };
+    const struct flow f = {
+        .family = AF_INET, .protocol = 6, .src = { AF_INET, { 10 } }, .dst = { AF_INET, { 11 } }, .zone = 1
+    };
     if (x)
         (void)flow_allowed(x, &f);
     VEC_FOREACH(r, &s.routers) {

@@ -72,7 +72,8 @@ bool ip_range_parse(const char *text, struct ip_range *ret)
 bool ip_range_has(const struct ip_range *r, const struct ip *ip)
 {
     size_t size = ip_size(ip->family);
-    return r->family == ip->family && memcmp(r->lo, ip->bytes, size) <= 0 && memcmp(ip->bytes, r->hi, size) <= 0;
+    return r->family == ip->family && memcmp(r->lo, ip->bytes, size) <= 0 &&
+           memcmp(ip->bytes, r->hi, size) <= 0;
 }
 
 bool ip_equal(const struct ip *a, const struct ip *b)
@@ -119,7 +120,7 @@ static bool range_touches(const struct ip_range *a, const struct ip_range *b)
     for (size_t i = size; i-- > 0;)
         if (++next[i])
             return memcmp(next, b->lo, size) == 0;
-    return true;        /* a reaches the last address there is */
+    return true; /* a reaches the last address there is */
 }
 
 void ip_ranges_merge(ip_ranges *l)
@@ -192,13 +193,14 @@ bool mac_parse(const char *text, uint8_t ret[ETH_ALEN])
 
 char *mac_text(const uint8_t mac[ETH_ALEN], char out[MAC_TEXT_SIZE])
 {
-    snprintf(out, MAC_TEXT_SIZE, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+    snprintf(out, MAC_TEXT_SIZE, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+             mac[5]);
     return out;
 }
 
 struct ip mac_link_local(const uint8_t mac[ETH_ALEN])
 {
     return (struct ip){ .family = AF_INET6,
-                        .bytes = { 0xfe, 0x80, 0, 0, 0, 0, 0, 0, mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3],
-                                   mac[4], mac[5] } };
+                        .bytes = { 0xfe, 0x80, 0, 0, 0, 0, 0, 0, mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe,
+                                   mac[3], mac[4], mac[5] } };
 }

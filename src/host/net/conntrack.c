@@ -13,7 +13,7 @@ struct doomed {
     struct doomed *next;
     uint8_t family;
     size_t tuple_size, id_size, zone_size;
-    unsigned char data[];           /* tuple, id, zone */
+    unsigned char data[]; /* tuple, id, zone */
 };
 
 struct walk {
@@ -26,9 +26,10 @@ static bool parse_tuple(const struct nlattr *at, int family, struct ip *src, str
                         uint16_t *dport, struct flow *f)
 {
     struct nlattr *tb[CTA_TUPLE_MAX + 1], *ip[CTA_IP_MAX + 1], *proto[CTA_PROTO_MAX + 1];
-    if (!at || nla_parse_nested(tb, CTA_TUPLE_MAX, (struct nlattr *)(uintptr_t)at, NULL) < 0 || !tb[CTA_TUPLE_IP]
-        || !tb[CTA_TUPLE_PROTO] || nla_parse_nested(ip, CTA_IP_MAX, tb[CTA_TUPLE_IP], NULL) < 0
-        || nla_parse_nested(proto, CTA_PROTO_MAX, tb[CTA_TUPLE_PROTO], NULL) < 0)
+    if (!at || nla_parse_nested(tb, CTA_TUPLE_MAX, (struct nlattr *)(uintptr_t)at, NULL) < 0 ||
+        !tb[CTA_TUPLE_IP] || !tb[CTA_TUPLE_PROTO] ||
+        nla_parse_nested(ip, CTA_IP_MAX, tb[CTA_TUPLE_IP], NULL) < 0 ||
+        nla_parse_nested(proto, CTA_PROTO_MAX, tb[CTA_TUPLE_PROTO], NULL) < 0)
         return false;
     const struct nlattr *s = ip[family == AF_INET ? CTA_IP_V4_SRC : CTA_IP_V6_SRC];
     const struct nlattr *d = ip[family == AF_INET ? CTA_IP_V4_DST : CTA_IP_V6_DST];
@@ -69,15 +70,16 @@ static int on_entry(void *arg, const struct nlmsghdr *h)
     if (nlmsg_parse((struct nlmsghdr *)(uintptr_t)h, sizeof(*g), tb, CTA_MAX, NULL) < 0)
         return -EBADMSG;
     struct flow f = { .family = g->nfgen_family };
-    if ((f.family != AF_INET && f.family != AF_INET6)
-        || !parse_tuple(tb[CTA_TUPLE_REPLY], f.family, &f.reply_src, &f.reply_dst, &f.reply_sport, &f.reply_dport, &f)
-        || !parse_tuple(tb[CTA_TUPLE_ORIG], f.family, &f.src, &f.dst, &f.sport, &f.dport, &f))
+    if ((f.family != AF_INET && f.family != AF_INET6) ||
+        !parse_tuple(tb[CTA_TUPLE_REPLY], f.family, &f.reply_src, &f.reply_dst, &f.reply_sport,
+                     &f.reply_dport, &f) ||
+        !parse_tuple(tb[CTA_TUPLE_ORIG], f.family, &f.src, &f.dst, &f.sport, &f.dport, &f))
         return 0;
     f.zone = tb[CTA_ZONE] ? ntohs(nla_get_u16(tb[CTA_ZONE])) : 0;
     if (w->keep(w->arg, &f))
         return 0;
-    size_t size = (size_t)nla_len(tb[CTA_TUPLE_ORIG]) + (tb[CTA_ID] ? (size_t)nla_len(tb[CTA_ID]) : 0)
-                  + (tb[CTA_ZONE] ? (size_t)nla_len(tb[CTA_ZONE]) : 0);
+    size_t size = (size_t)nla_len(tb[CTA_TUPLE_ORIG]) + (tb[CTA_ID] ? (size_t)nla_len(tb[CTA_ID]) : 0) +
+                  (tb[CTA_ZONE] ? (size_t)nla_len(tb[CTA_ZONE]) : 0);
     struct doomed *d = calloc(1, sizeof(*d) + size);
     if (!d)
         return -ENOMEM;
@@ -123,7 +125,7 @@ int conntrack_prune(bool (*keep)(void *arg, const struct flow *f), void *arg)
             int one = netlink_call(n, msg);
             if (one == 0)
                 count++;
-            else if (one != -ENOENT)        /* it may have ended by itself */
+            else if (one != -ENOENT) /* it may have ended by itself */
                 r = one;
         }
         free(d);

@@ -52,8 +52,9 @@ static bool served4(const struct subnet_spec *s)
 
 static bool served6(const struct subnet_spec *s)
 {
-    return s->ip_version == 6 && s->enable_dhcp && s->dhcp_address
-           && (str_eq(s->ipv6_address_mode, "dhcpv6-stateful") || str_eq(s->ipv6_address_mode, "dhcpv6-stateless"));
+    return s->ip_version == 6 && s->enable_dhcp && s->dhcp_address &&
+           (str_eq(s->ipv6_address_mode, "dhcpv6-stateful") ||
+            str_eq(s->ipv6_address_mode, "dhcpv6-stateless"));
 }
 
 static const struct subnet_spec *subnet(const struct network_spec *n, const char *id)
@@ -91,8 +92,8 @@ static void classless(const struct subnet_spec *s, const char *metadata, struct 
     if (metadata)
         buf_printf(out, ",169.254.169.254/32,%s", metadata);
     VEC_FOREACH(h, &s->host_routes) {
-        if (!ip_parse_prefix(h->destination, &ip, &prefix) || !ip_parse(h->nexthop, &via) || ip.family != AF_INET
-            || via.family != AF_INET)
+        if (!ip_parse_prefix(h->destination, &ip, &prefix) || !ip_parse(h->nexthop, &via) ||
+            ip.family != AF_INET || via.family != AF_INET)
             continue;
         ip = ip_network(&ip, prefix);
         buf_printf(out, ",%s/%d", ip_text(&ip, text), prefix);
@@ -119,7 +120,7 @@ static void subnet_options(const struct network_spec *n, const struct subnet_spe
             continue;
         ip_text(&ip, text);
         if (STREQ(text, "0.0.0.0") || STREQ(text, "::")) {
-            none = true;            /* Neutron's way of saying "no name server" */
+            none = true; /* Neutron's way of saying "no name server" */
             break;
         }
         buf_printf(out, v4 ? ",%s" : ",[%s]", text);
@@ -212,23 +213,25 @@ int dhcp_render(const struct net_spec *spec, const struct network_spec *n, const
     _cleanup_(buf_done) struct buf hosts = BUF_MAX(FILE_MAX);
     _cleanup_(buf_done) struct buf opts = BUF_MAX(FILE_MAX);
     _cleanup_(buf_done) struct buf names = BUF_MAX(FILE_MAX);
-    buf_printf(&conf, "user=nobody\n"
-                      "group=nogroup\n"
-                      "bind-interfaces\n"
-                      "interface=dhcp\n"
-                      "except-interface=lo\n"
-                      "no-hosts\n"
-                      "no-resolv\n"
-                      "no-ping\n"
-                      "dhcp-ignore-names\n"
-                      "dhcp-authoritative\n"
-                      "leasefile-ro\n"
-                      "log-facility=/dev/null\n"
-                      "dhcp-lease-max=16777216\n"
-                      "pid-file=%s/pid\n"
-                      "dhcp-hostsfile=%s/hosts\n"
-                      "dhcp-optsfile=%s/opts\n"
-                      "addn-hosts=%s/names\n", dir, dir, dir, dir);
+    buf_printf(&conf,
+               "user=nobody\n"
+               "group=nogroup\n"
+               "bind-interfaces\n"
+               "interface=dhcp\n"
+               "except-interface=lo\n"
+               "no-hosts\n"
+               "no-resolv\n"
+               "no-ping\n"
+               "dhcp-ignore-names\n"
+               "dhcp-authoritative\n"
+               "leasefile-ro\n"
+               "log-facility=/dev/null\n"
+               "dhcp-lease-max=16777216\n"
+               "pid-file=%s/pid\n"
+               "dhcp-hostsfile=%s/hosts\n"
+               "dhcp-optsfile=%s/opts\n"
+               "addn-hosts=%s/names\n",
+               dir, dir, dir, dir);
     if (word(n->dns_domain, "-.", 253)) {
         int length = (int)(strlen(n->dns_domain) - str_ends(n->dns_domain, "."));
         buf_printf(&conf, "domain=%.*s\nlocal=/%.*s/\n", length, n->dns_domain, length, n->dns_domain);
@@ -247,14 +250,14 @@ int dhcp_render(const struct net_spec *spec, const struct network_spec *n, const
         subnet_options(n, s, i, &opts);
     }
     VEC_FOREACH(p, &spec->ports) {
-        const struct lease l = { p->id, p->mac_address, p->dns_name, p->fixed_ips.v, p->fixed_ips.n,
-                                 p->extra_dhcp_opts.v, p->extra_dhcp_opts.n };
+        const struct lease l = { p->id,          p->mac_address,       p->dns_name,         p->fixed_ips.v,
+                                 p->fixed_ips.n, p->extra_dhcp_opts.v, p->extra_dhcp_opts.n };
         if (str_eq(p->network_id, n->id))
             lease(n, &l, &conf, &hosts, &opts, &names);
     }
     VEC_FOREACH(p, &spec->remote_ports) {
-        const struct lease l = { p->id, p->mac_address, p->dns_name, p->fixed_ips.v, p->fixed_ips.n,
-                                 p->extra_dhcp_opts.v, p->extra_dhcp_opts.n };
+        const struct lease l = { p->id,          p->mac_address,       p->dns_name,         p->fixed_ips.v,
+                                 p->fixed_ips.n, p->extra_dhcp_opts.v, p->extra_dhcp_opts.n };
         if (str_eq(p->network_id, n->id))
             lease(n, &l, &conf, &hosts, &opts, &names);
     }
@@ -271,17 +274,19 @@ int advertise_render(const struct net_spec *spec, const struct router_spec *r,
 {
     _cleanup_(buf_done) struct buf conf = BUF_MAX(1 << 20);
     bool any = false;
-    buf_printf(&conf, "user=nobody\n"
-                      "group=nogroup\n"
-                      "port=0\n"
-                      "bind-interfaces\n"
-                      "except-interface=lo\n"
-                      "no-hosts\n"
-                      "no-resolv\n"
-                      "leasefile-ro\n"
-                      "log-facility=/dev/null\n"
-                      "enable-ra\n"
-                      "pid-file=%s/pid\n", dir);
+    buf_printf(&conf,
+               "user=nobody\n"
+               "group=nogroup\n"
+               "port=0\n"
+               "bind-interfaces\n"
+               "except-interface=lo\n"
+               "no-hosts\n"
+               "no-resolv\n"
+               "leasefile-ro\n"
+               "log-facility=/dev/null\n"
+               "enable-ra\n"
+               "pid-file=%s/pid\n",
+               dir);
     VEC_FOREACH(i, &r->interfaces) {
         char device[NET_NAME_SIZE], text[IP_TEXT_SIZE];
         bool here = false;
@@ -294,8 +299,8 @@ int advertise_render(const struct net_spec *spec, const struct router_spec *r,
                 struct ip_range covers;
                 int prefix;
                 bool leg = false;
-                if (s->ip_version != 6 || str_empty(s->ipv6_ra_mode) || !ip_parse_prefix(s->cidr, &ip, &prefix)
-                    || !ip_range_parse(s->cidr, &covers))
+                if (s->ip_version != 6 || str_empty(s->ipv6_ra_mode) ||
+                    !ip_parse_prefix(s->cidr, &ip, &prefix) || !ip_range_parse(s->cidr, &covers))
                     continue;
                 for (size_t c = 0; c < i->cidrs.n; c++) {
                     int length;
@@ -308,8 +313,9 @@ int advertise_render(const struct net_spec *spec, const struct router_spec *r,
                     buf_printf(&conf, "interface=%s\nra-param=%s,mtu:%d,0\n", device, device,
                                n->mtu > 0 ? (int)n->mtu : 1500);
                 here = any = true;
-                const char *mode = str_eq(s->ipv6_ra_mode, "slaac") ? "ra-only"
-                    : str_eq(s->ipv6_ra_mode, "dhcpv6-stateless") ? "ra-stateless" : "static";
+                const char *mode = str_eq(s->ipv6_ra_mode, "slaac")              ? "ra-only"
+                                   : str_eq(s->ipv6_ra_mode, "dhcpv6-stateless") ? "ra-stateless"
+                                                                                 : "static";
                 buf_printf(&conf, "dhcp-range=%s,%s,%d\n", ip_text(&ip, text), mode, MAX(prefix, 64));
                 for (size_t d = 0; d < s->dns_nameservers.n; d++)
                     if (ip_parse(s->dns_nameservers.v[d], &at) && at.family == AF_INET6)

@@ -30,8 +30,8 @@ struct address_set {
 
 struct flow_index {
     const struct rules_input *in;
-    VEC_OF(struct owner) owners;            /* single addresses, sorted */
-    VEC_OF(struct wide_owner) wide;         /* prefixes of allowed pairs: few */
+    VEC_OF(struct owner) owners;    /* single addresses, sorted */
+    VEC_OF(struct wide_owner) wide; /* prefixes of allowed pairs: few */
     VEC_OF(struct address_set) sets;
 };
 
@@ -88,7 +88,8 @@ struct flow_index *flow_index_new(const struct rules_input *in, struct arena *a)
     return x;
 }
 
-static bool remote_matches(const struct flow_index *x, const struct security_rule_spec *r, const struct ip *remote)
+static bool remote_matches(const struct flow_index *x, const struct security_rule_spec *r,
+                           const struct ip *remote)
 {
     if (!str_empty(r->remote_set_id)) {
         VEC_FOREACH(s, &x->sets)
@@ -102,8 +103,8 @@ static bool remote_matches(const struct flow_index *x, const struct security_rul
     return ip_range_parse(r->remote_ip_prefix, &range) && ip_range_has(&range, remote);
 }
 
-static bool rule_matches(const struct flow_index *x, const struct security_rule_spec *r, const char *direction,
-                         const struct flow *f)
+static bool rule_matches(const struct flow_index *x, const struct security_rule_spec *r,
+                         const char *direction, const struct flow *f)
 {
     if (!str_eq(r->direction, direction) || !str_eq(r->ethertype, f->family == AF_INET ? "IPv4" : "IPv6"))
         return false;
@@ -130,8 +131,8 @@ static bool rule_matches(const struct flow_index *x, const struct security_rule_
 static bool always(const struct flow *f)
 {
     if (f->protocol == 17)
-        return (f->sport == 68 && f->dport == 67) || (f->sport == 67 && f->dport == 68)
-               || (f->sport == 546 && f->dport == 547) || (f->sport == 547 && f->dport == 546);
+        return (f->sport == 68 && f->dport == 67) || (f->sport == 67 && f->dport == 68) ||
+               (f->sport == 546 && f->dport == 547) || (f->sport == 547 && f->dport == 546);
     return f->protocol == 58 && f->icmp && f->sport >= 130;
 }
 
@@ -149,7 +150,8 @@ static bool port_allows(const struct flow_index *x, const struct port_spec *p, c
     return false;
 }
 
-static bool side_allows(const struct flow_index *x, const struct ip *ip, const char *direction, const struct flow *f)
+static bool side_allows(const struct flow_index *x, const struct ip *ip, const char *direction,
+                        const struct flow *f)
 {
     const struct owner key = { .zone = f->zone, .ip = *ip };
     size_t lo = 0, hi = x->owners.n;

@@ -159,7 +159,8 @@ struct pass_network *pass_network(struct pass *p, const char *id)
 
 static bool id_usable(const char *id)
 {
-    return !str_empty(id) && strlen(id) <= 64 && strspn(id, "0123456789abcdefABCDEFghijklmnopqrstuvwxyzGHIJKLMNOPQRSTUVWXYZ-_") == strlen(id);
+    return !str_empty(id) && strlen(id) <= 64 &&
+           strspn(id, "0123456789abcdefABCDEFghijklmnopqrstuvwxyzGHIJKLMNOPQRSTUVWXYZ-_") == strlen(id);
 }
 
 static int read_wanted(struct pass *p)
@@ -288,7 +289,8 @@ static void rules_want(struct pass *p)
                 strv_add(p->a, &p->rules.closed, name);
         }
         const char *interface = str_eq(n->spec->type, "flat") && n->spec->physical_network
-            ? strmap_get(&p->d->config.interfaces, n->spec->physical_network) : NULL;
+                                    ? strmap_get(&p->d->config.interfaces, n->spec->physical_network)
+                                    : NULL;
         if (!str_empty(interface) && !strv_has(&p->rules.members, interface)) {
             strv_add(p->a, &p->rules.members, interface);
             if (!n->host_address)
@@ -329,7 +331,8 @@ static void rules_make(struct pass *p)
         pass_changed(p, "loaded rules", NULL);
     if (r < 0) {
         log_error("the rules could not be loaded", KV("error", (const char *)error));
-        const char *why = arena_printf(p->a, "The rules could not be loaded: %s.", *error ? error : strerrordesc_np(-r));
+        const char *why =
+            arena_printf(p->a, "The rules could not be loaded: %s.", *error ? error : strerrordesc_np(-r));
         VEC_FOREACH(port, &p->ports)
             if (!port->seen.reason && port->spec->port_security_enabled)
                 port->seen.reason = why;

@@ -2,7 +2,9 @@
  * Inside the linux driver: one pass, and what its parts share.
  *
  *   linux.c           the pass: list, delete, make; rules; what is reported
- *   linux_links.c     bridges, ways out, ports, forwarding entries
+ *   linux_links.c     bridges, ways out, ports, legs into namespaces
+ *   linux_forwarding.c  entries of tunnels
+ *   linux_inner.c     the inside of a namespace
  *   linux_dhcp.c      DHCP servers and their namespaces
  *   linux_router.c    routers
  *   linux_qos.c       shapers
@@ -108,11 +110,15 @@ void links_remove(struct pass *p);
 void networks_make(struct pass *p);
 void ports_make(struct pass *p);            /* devices, not yet plugged in */
 void ports_plug(struct pass *p);
-void forwarding_make(struct pass *p);
+/* Whether its frames travel in tunnels between hosts. */
+bool network_tunnelled(const struct network_spec *n);
 /* A leg into a namespace: a veth pair, its host's end 'name' plugged into the bridge of
  * 'network', the other called 'inner' with this MAC. Returns 0 or negative with the reason. */
-int leg_make(struct pass *p, const char *name, const char *inner, const char *mac, struct pass_network *network,
-             const char *namespace, const char **reason);
+int leg_make(struct pass *p, const char *name, const char *inner, const char *mac,
+             struct pass_network *network, const char *namespace, const char **reason);
+
+/* linux_forwarding.c */
+void forwarding_make(struct pass *p);
 
 /* linux_dhcp.c */
 int daemons_list(struct pass *p);

@@ -197,9 +197,10 @@ int daemon_make(struct pass *p, const char *name, const char *namespace, const s
             _cleanup_(freep) char *now = NULL;
             struct stat st;
             snprintf(path, sizeof(path), "%s/conf", dir);
-            bool same = stat(path, &st) == 0 && (size_t)st.st_size == strlen(files[i].text)
-                        && (now = calloc(1, (size_t)st.st_size + 1))
-                        && read_small(path, now, (size_t)st.st_size + 1) == st.st_size && STREQ(now, files[i].text);
+            bool same = stat(path, &st) == 0 && (size_t)st.st_size == strlen(files[i].text) &&
+                        (now = calloc(1, (size_t)st.st_size + 1)) &&
+                        read_small(path, now, (size_t)st.st_size + 1) == st.st_size &&
+                        STREQ(now, files[i].text);
             if (!same) {
                 end_process(running->pid);
                 running = NULL;
@@ -224,12 +225,17 @@ int daemon_make(struct pass *p, const char *name, const char *namespace, const s
     snprintf(option, sizeof(option), "--conf-file=%s/conf", dir);
     snprintf(netns, sizeof(netns), "%s/%s", p->d->config.netns_dir, namespace);
     const struct process run = {
-        .argv = ARGV("dnsmasq", option), .timeout = SECONDS(10), .netns = netns, .errors = &errors,
+        .argv = ARGV("dnsmasq", option),
+        .timeout = SECONDS(10),
+        .netns = netns,
+        .errors = &errors,
     };
     r = process_run(&run);
     if (r != 0) {
         *reason = arena_printf(p->a, "dnsmasq does not start: %s",
-                               errors.len ? buf_text(&errors) : r < 0 ? strerrordesc_np(-r) : "no reason given.");
+                               errors.len ? buf_text(&errors)
+                               : r < 0    ? strerrordesc_np(-r)
+                                          : "no reason given.");
         log_warning("dnsmasq does not start", KV("name", name), KV("error", buf_text(&errors)));
         return r < 0 ? r : -EIO;
     }
@@ -280,8 +286,8 @@ void dhcp_make(struct pass *p, struct pass_network *n)
         struct ip gateway;
         struct ip_range covers;
         /* A way out, for names that are asked elsewhere. */
-        if (!*have && ip_parse(s->gateway_ip, &gateway) && ip_range_parse(s->cidr, &covers)
-            && ip_range_has(&covers, &gateway) && !str_eq(s->gateway_ip, s->dhcp_address)) {
+        if (!*have && ip_parse(s->gateway_ip, &gateway) && ip_range_parse(s->cidr, &covers) &&
+            ip_range_has(&covers, &gateway) && !str_eq(s->gateway_ip, s->dhcp_address)) {
             struct net_route route = { ip.family == AF_INET ? "0.0.0.0/0" : "::/0", s->gateway_ip };
             *have = true;
             vec_push(p->a, &inner.routes, route);
@@ -305,7 +311,10 @@ void dhcp_make(struct pass *p, struct pass_network *n)
     if (r < 0)
         return;
     const struct daemon_file list[] = {
-        { "conf", files.conf }, { "hosts", files.hosts }, { "opts", files.opts }, { "names", files.names },
+        { "conf", files.conf },
+        { "hosts", files.hosts },
+        { "opts", files.opts },
+        { "names", files.names },
     };
     n->seen.dhcp_up = daemon_make(p, name, n->namespace, list, ARRAY_SIZE(list), &n->seen.reason) == 0;
 }

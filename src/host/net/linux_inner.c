@@ -28,8 +28,8 @@ static int failed(struct inner_call *c, int r, const char *what, const char *nam
 {
     if (!c->error[0]) {
         const char *kernel = c->nl ? netlink_message(c->nl) : "";
-        snprintf(c->error, c->size, "Not done: %s %s: %s%s%s%s.", what, name, strerrordesc_np(-r), *kernel ? " (" : "",
-                 kernel, *kernel ? ")" : "");
+        snprintf(c->error, c->size, "Not done: %s %s: %s%s%s%s.", what, name, strerrordesc_np(-r),
+                 *kernel ? " (" : "", kernel, *kernel ? ")" : "");
     }
     return r;
 }
@@ -114,7 +114,7 @@ static int switch_on(struct inner_call *c, const char *path, const char *value)
 {
     int r = sysctl_set(path, value);
     if (r == -ENOENT)
-        return 0;                   /* a kernel without it has nothing to switch */
+        return 0; /* a kernel without it has nothing to switch */
     return r == 0 ? 0 : did(c, r, "set", path);
 }
 
@@ -136,7 +136,7 @@ static int switches(struct inner_call *c)
 static int link_switches(struct inner_call *c, const char *name)
 {
     static const char *const ROWS[][3] = {
-        { "ipv6", "accept_ra", "0" }, { "ipv6", "accept_dad", "0" }, { "ipv4", "rp_filter", "0" },
+        { "ipv6", "accept_ra", "0" },      { "ipv6", "accept_dad", "0" },       { "ipv4", "rp_filter", "0" },
         { "ipv4", "send_redirects", "0" }, { "ipv4", "accept_redirects", "0" },
     };
     char path[96];
@@ -170,13 +170,15 @@ static int addresses_make(struct inner_call *c, const struct link *l, const stru
     }
     struct ip own = mac_link_local(l->mac);
     VEC_FOREACH(h, &have) {
-        bool keep = ip_equal(&h->ip, &own) || (h->ip.family == AF_INET && h->ip.bytes[0] == 127)
-                    || (l->flags & IFF_LOOPBACK && h->ip.family == AF_INET6 && h->prefix == 128 && h->ip.bytes[0] == 0
-                        && h->ip.bytes[15] == 1);
+        bool keep = ip_equal(&h->ip, &own) || (h->ip.family == AF_INET && h->ip.bytes[0] == 127) ||
+                    (l->flags & IFF_LOOPBACK && h->ip.family == AF_INET6 && h->prefix == 128 &&
+                     h->ip.bytes[0] == 0 && h->ip.bytes[15] == 1);
         VEC_FOREACH(w, &want)
             keep |= address_same(h, &w->ip, w->prefix);
-        if (!keep && (r = did(c, address_delete(c->nl, l->index, &h->ip, h->prefix), "remove address of", l->name)) < 0
-            && r != -EADDRNOTAVAIL)
+        if (!keep &&
+            (r = did(c, address_delete(c->nl, l->index, &h->ip, h->prefix), "remove address of", l->name)) <
+                0 &&
+            r != -EADDRNOTAVAIL)
             return r;
     }
     VEC_FOREACH(w, &want) {
@@ -196,9 +198,9 @@ static int addresses_make(struct inner_call *c, const struct link *l, const stru
 
 static bool route_same(const struct route *x, const struct route *y)
 {
-    return x->dst.family == y->dst.family && x->prefix == y->prefix
-           && memcmp(x->dst.bytes, y->dst.bytes, 16) == 0 && ip_equal(&x->via, &y->via)
-           && (x->via.family || x->index == y->index);
+    return x->dst.family == y->dst.family && x->prefix == y->prefix &&
+           memcmp(x->dst.bytes, y->dst.bytes, 16) == 0 && ip_equal(&x->via, &y->via) &&
+           (x->via.family || x->index == y->index);
 }
 
 static int routes_make(struct inner_call *c)
@@ -259,7 +261,8 @@ static int make_inside(void *arg)
         return r;
     const struct link *lo = links_find(&links, "lo");
     if (lo && !(lo->flags & IFF_UP))
-        r = did(c, link_change(nl, lo->index, &(struct link_change){ .up = 1, .master = LINK_KEEP }), "set up", "lo");
+        r = did(c, link_change(nl, lo->index, &(struct link_change){ .up = 1, .master = LINK_KEEP }),
+                "set up", "lo");
     if (lo && r == 0)
         r = addresses_make(c, lo, &(struct strv){ 0 }, &c->want->lo, false);
     VEC_FOREACH(w, &c->want->links) {

@@ -1,5 +1,5 @@
 /*
- * Bridges, their ways out of the host, the devices of ports, forwarding entries.
+ * Bridges, their ways out of the host, the devices of ports, legs into namespaces.
  *
  * A bridge's alias says which network it is for and which connection zone it has, so both
  * are known to the kernel and survive the agent. Guests' devices enter a bridge only after
@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-static bool remote_here(const struct network_spec *n)
+bool network_tunnelled(const struct network_spec *n)
 {
     return str_eq(n->type, "vxlan") && n->segmentation_id > 0;
 }
@@ -26,7 +26,7 @@ void links_want(struct pass *p)
     char name[NET_NAME_SIZE];
     VEC_FOREACH(n, &p->networks) {
         strv_add(p->a, &p->wanted_names, n->bridge);
-        if (remote_here(n->spec))
+        if (network_tunnelled(n->spec))
             strv_add(p->a, &p->wanted_names, net_device_name("yv", n->spec->id, name));
         if (str_eq(n->spec->type, "vlan"))
             strv_add(p->a, &p->wanted_names, net_device_name("yl", n->spec->id, name));
@@ -78,14 +78,15 @@ static bool misfit(const struct pass *p, const struct link *l)
         if (STREQ(l->name, net_device_name("yv", n->spec->id, name))) {
             struct ip local = { 0 };
             bool v4 = ip_parse(p->d->config.tunnel_address, &local) && local.family == AF_INET;
-            return !STREQ(l->kind, "vxlan") || l->vni != (uint32_t)n->spec->segmentation_id
-                   || l->port != (uint16_t)p->d->config.tunnel_port || (v4 && memcmp(l->local, local.bytes, 4) != 0);
+            return !STREQ(l->kind, "vxlan") || l->vni != (uint32_t)n->spec->segmentation_id ||
+                   l->port != (uint16_t)p->d->config.tunnel_port ||
+                   (v4 && memcmp(l->local, local.bytes, 4) != 0);
         }
         if (STREQ(l->name, net_device_name("yl", n->spec->id, name))) {
             const char *interface = physical(p, n->spec);
             const struct link *parent = interface ? links_find(&p->links, interface) : NULL;
-            return !STREQ(l->kind, "vlan") || l->tag != (uint16_t)n->spec->segmentation_id || !parent
-                   || l->parent != parent->index;
+            return !STREQ(l->kind, "vlan") || l->tag != (uint16_t)n->spec->segmentation_id || !parent ||
+                   l->parent != parent->index;
         }
     }
     if (str_starts(l->name, "yb-"))
@@ -108,7 +109,7 @@ void links_remove(struct pass *p)
         foreign |= !ours && l->group == DOOMED_GROUP;
         if (ours && (!wanted(p, l->name) || misfit(p, l)))
             vec_push(p->a, &doomed, (const struct link *)l);
-        else if (ours && l->group == DOOMED_GROUP)      /* a crash between the two steps */
+        else if (ours && l->group == DOOMED_GROUP) /* a crash between the two steps */
             (void)link_set_group(p->d->route, l->index, 0);
     }
     bool together = doomed.n > DOOMED_MANY && !foreign;
@@ -198,7 +199,9 @@ static int bridge_make(struct pass *p, struct pass_network *n)
         if (!l) {
             uint8_t mac[ETH_ALEN];
             bridge_mac(n->bridge, mac);
-            const struct link_new new = { .name = n->bridge, .kind = "bridge", .mtu = n->mtu, .mac = mac, .alias = alias };
+            const struct link_new new = {
+                .name = n->bridge, .kind = "bridge", .mtu = n->mtu, .mac = mac, .alias = alias
+            };
             r = pass_did(p, link_add(nl, &new), "made bridge", n->bridge, reason, nl);
             if (r < 0)
                 return r;
@@ -231,7 +234,8 @@ static int bridge_make(struct pass *p, struct pass_network *n)
         int prefix;
         addresses have;
         if (!ip_parse_prefix(n->host_address, &ip, &prefix)) {
-            *reason = arena_printf(p->a, "The host's address for %s can't be read.", n->spec->physical_network);
+            *reason =
+                arena_printf(p->a, "The host's address for %s can't be read.", n->spec->physical_network);
             return -EINVAL;
         }
         r = addresses_list(nl, l->index, p->a, &have);
@@ -241,7 +245,8 @@ static int bridge_make(struct pass *p, struct pass_network *n)
         VEC_FOREACH(at, &have)
             there |= ip_equal(&at->ip, &ip) && at->prefix == prefix;
         if (!there)
-            r = pass_did(p, address_add(nl, l->index, &ip, prefix), "gave bridge an address", n->bridge, reason, nl);
+            r = pass_did(p, address_add(nl, l->index, &ip, prefix), "gave bridge an address", n->bridge,
+                         reason, nl);
     }
     return r < 0 ? r : 0;
 }
@@ -269,7 +274,10 @@ static int vxlan_make(struct pass *p, struct pass_network *n)
     int r;
     if (!l) {
         struct link_new new = {
-            .name = name, .kind = "vxlan", .mtu = n->mtu, .vni = (uint32_t)n->spec->segmentation_id,
+            .name = name,
+            .kind = "vxlan",
+            .mtu = n->mtu,
+            .vni = (uint32_t)n->spec->segmentation_id,
             .port = (uint16_t)p->d->config.tunnel_port,
         };
         if (!str_empty(p->d->config.tunnel_address) && !ip_parse(p->d->config.tunnel_address, &new.local)) {
@@ -287,7 +295,8 @@ static int vxlan_make(struct pass *p, struct pass_network *n)
     bool fresh = l->master != n->index;
     r = plug(p, l, n->index, n->mtu, &n->seen.reason);
     if (r == 0 && (fresh || l->learning || !l->suppress))
-        r = pass_did(p, link_bridge_port(nl, l->index, false, true), "quieted tunnel", name, &n->seen.reason, nl);
+        r = pass_did(p, link_bridge_port(nl, l->index, false, true), "quieted tunnel", name, &n->seen.reason,
+                     nl);
     return r;
 }
 
@@ -304,7 +313,7 @@ static int physical_make(struct pass *p, struct pass_network *n)
     }
     bool vlan = str_eq(n->spec->type, "vlan");
     if (!*interface)
-        return 0;                   /* a bridge of its own; tags need no device there */
+        return 0; /* a bridge of its own; tags need no device there */
     const struct link *l = links_find(&p->links, interface);
     if (!l) {
         n->seen.reason = arena_printf(p->a, "The interface %s does not exist on this host.", interface);
@@ -320,8 +329,9 @@ static int physical_make(struct pass *p, struct pass_network *n)
         int parent = l->index;
         l = links_find(&p->links, net_device_name("yl", n->spec->id, name));
         if (!l) {
-            const struct link_new new = { .name = name, .kind = "vlan", .parent = parent,
-                                          .tag = (uint16_t)n->spec->segmentation_id };
+            const struct link_new new = {
+                .name = name, .kind = "vlan", .parent = parent, .tag = (uint16_t)n->spec->segmentation_id
+            };
             r = link_add(nl, &new);
             if (r == -EOPNOTSUPP) {
                 n->seen.reason = "This host's kernel has no VLAN devices (8021q), so VLAN networks can't be "
@@ -347,8 +357,11 @@ static int physical_make(struct pass *p, struct pass_network *n)
             return r;
         VEC_FOREACH(at, &have)
             if (!at->link_local) {
-                n->seen.reason = arena_printf(p->a, "The interface %s carries addresses of the host; a flat network "
-                                              "needs one without.", interface);
+                n->seen.reason =
+                    arena_printf(p->a,
+                                 "The interface %s carries addresses of the host; a flat network "
+                                 "needs one without.",
+                                 interface);
                 return -EBUSY;
             }
     }
@@ -380,7 +393,8 @@ void networks_make(struct pass *p)
         else if (r == 0 && (str_eq(type, "flat") || str_eq(type, "vlan")))
             r = physical_make(p, n);
         else if (r == 0 && !str_eq(type, "local") && !str_eq(type, "geneve") && !str_eq(type, "gre"))
-            n->seen.reason = arena_printf(p->a, "Networks of type %s are not known here.", str_or(type, "(none)"));
+            n->seen.reason =
+                arena_printf(p->a, "Networks of type %s are not known here.", str_or(type, "(none)"));
         if (r < 0)
             pass_fail(p, &n->seen.reason, r, "The network could not be made", NULL);
         n->seen.up = !n->seen.reason;
@@ -391,8 +405,9 @@ void networks_make(struct pass *p)
         if (!l->master)
             continue;
         VEC_FOREACH(n, &p->networks)
-            if (n->index == l->master && !belongs(p, n, l)
-                && link_change(p->d->route, l->index, &(struct link_change){ .up = LINK_KEEP, .master = 0 }) == 0)
+            if (n->index == l->master && !belongs(p, n, l) &&
+                link_change(p->d->route, l->index, &(struct link_change){ .up = LINK_KEEP, .master = 0 }) ==
+                    0)
                 pass_changed(p, "unplugged", l->name);
     }
 }
@@ -425,17 +440,18 @@ void ports_make(struct pass *p)
             continue;
         }
         port->index = l->index;
-        if (!(l->flags & IFF_UP) && port->network && !port->seen.reason) {      /* see leg_up() */
+        if (!(l->flags & IFF_UP) && port->network && !port->seen.reason) { /* see leg_up() */
             const struct link_change up = { .up = 1, .master = LINK_KEEP };
-            pass_did(p, link_change(p->d->route, l->index, &up), "set up", l->name, &port->seen.reason, p->d->route);
+            pass_did(p, link_change(p->d->route, l->index, &up), "set up", l->name, &port->seen.reason,
+                     p->d->route);
         }
         /* The bridge must not take the guest's MAC for its own: the host's end has another. */
         if (!port->existing && mac_parse(port->spec->mac_address, mac)) {
             mac[0] = 0xfe;
             if (memcmp(mac, l->mac, ETH_ALEN) != 0) {
                 const struct link_change c = { .up = LINK_KEEP, .master = LINK_KEEP, .mac = mac };
-                pass_did(p, link_change(p->d->route, l->index, &c), "gave MAC to", l->name, &port->seen.reason,
-                         p->d->route);
+                pass_did(p, link_change(p->d->route, l->index, &c), "gave MAC to", l->name,
+                         &port->seen.reason, p->d->route);
             }
         }
     }
@@ -453,8 +469,10 @@ void ports_plug(struct pass *p)
         }
         if (!port->spec->admin_state_up) {
             if (l->master == port->network->index)
-                pass_did(p, link_change(p->d->route, l->index, &(struct link_change){ .up = LINK_KEEP, .master = 0 }),
-                         "unplugged", l->name, &port->seen.reason, p->d->route);
+                pass_did(
+                    p,
+                    link_change(p->d->route, l->index, &(struct link_change){ .up = LINK_KEEP, .master = 0 }),
+                    "unplugged", l->name, &port->seen.reason, p->d->route);
             if (!port->seen.reason)
                 port->seen.reason = "The port is administratively down.";
             continue;
@@ -466,115 +484,7 @@ void ports_plug(struct pass *p)
     }
 }
 
-/* --- forwarding entries of tunnels --- */
-
-static int entry_order(const void *a, const void *b)
-{
-    const struct neighbour *x = a, *y = b;
-    if (x->index != y->index)
-        return x->index < y->index ? -1 : 1;
-    if (x->master != y->master)
-        return x->master ? 1 : -1;
-    if (x->ip.family != y->ip.family)
-        return x->ip.family < y->ip.family ? -1 : 1;
-    int r = memcmp(x->mac, y->mac, ETH_ALEN);
-    if (r)
-        return r;
-    r = memcmp(x->ip.bytes, y->ip.bytes, 16);
-    if (r)
-        return r;
-    return x->host.family != y->host.family ? (x->host.family < y->host.family ? -1 : 1)
-                                            : memcmp(x->host.bytes, y->host.bytes, 16);
-}
-
-/* Makes 'have' into 'want' for the devices that 'ours' names. Both sorted here. */
-static void entries_make(struct pass *p, neighbours *have, neighbours *want)
-{
-    if (have->n)
-        qsort(have->v, have->n, sizeof(*have->v), entry_order);
-    if (want->n)
-        qsort(want->v, want->n, sizeof(*want->v), entry_order);
-    static const uint8_t zero[ETH_ALEN];
-    size_t i, j;
-    for (i = j = 0; i < have->n; i++) {
-        while (j < want->n && entry_order(&want->v[j], &have->v[i]) < 0)
-            j++;
-        if (j < want->n && entry_order(&want->v[j], &have->v[i]) == 0)
-            continue;
-        if (neighbour_delete(p->d->route, &have->v[i]) == 0)
-            pass_changed(p, "removed entry of", NULL);
-    }
-    for (i = j = 0; j < want->n; j++) {
-        if (j && entry_order(&want->v[j - 1], &want->v[j]) == 0)
-            continue;
-        while (i < have->n && entry_order(&have->v[i], &want->v[j]) < 0)
-            i++;
-        if (i < have->n && entry_order(&have->v[i], &want->v[j]) == 0)
-            continue;
-        bool flood = !want->v[j].ip.family && memcmp(want->v[j].mac, zero, ETH_ALEN) == 0;
-        int r = neighbour_add(p->d->route, &want->v[j], flood);
-        if (r == 0) {
-            pass_changed(p, "added entry", NULL);
-            continue;
-        }
-        VEC_FOREACH(n, &p->networks) {
-            char name[NET_NAME_SIZE];
-            const struct link *l = links_find(&p->links, net_device_name("yv", n->spec->id, name));
-            if (n->index == want->v[j].index || (l && l->index == want->v[j].index))
-                pass_fail(p, &n->seen.reason, r, "A remote port could not be entered", p->d->route);
-        }
-    }
-}
-
-void forwarding_make(struct pass *p)
-{
-    neighbours have_fdb, have_neigh, fdb = { 0 }, neigh = { 0 }, ours = { 0 };
-    bool tunnels = false;
-    VEC_FOREACH(n, &p->networks)
-        tunnels |= remote_here(n->spec);
-    if (!tunnels)
-        return;
-    if (forwarding_list(p->d->route, p->a, &have_fdb) < 0 || neighbours_list(p->d->route, p->a, &have_neigh) < 0)
-        return;
-    VEC_FOREACH(r, &p->want->remote_ports) {
-        struct pass_network *n = pass_network(p, r->network_id);
-        char name[NET_NAME_SIZE];
-        struct neighbour e = { 0 };
-        if (!n || !n->index || !remote_here(n->spec) || str_empty(r->host_address))
-            continue;
-        const struct link *l = links_find(&p->links, net_device_name("yv", n->spec->id, name));
-        if (!l || !ip_parse(r->host_address, &e.host) || str_eq(r->host_address, p->d->config.tunnel_address))
-            continue;
-        e.index = l->index;
-        vec_push(p->a, &fdb, e);                    /* floods reach that host */
-        if (!mac_parse(r->mac_address, e.mac))
-            continue;
-        vec_push(p->a, &fdb, e);
-        e.host = (struct ip){ 0 };
-        e.master = true;
-        vec_push(p->a, &fdb, e);
-        e.master = false;
-        e.index = n->index;                         /* the bridge answers for it */
-        VEC_FOREACH(f, &r->fixed_ips)
-            if (ip_parse(f->ip_address, &e.ip))
-                vec_push(p->a, &neigh, e);
-    }
-    neighbours keep = { 0 };
-    VEC_FOREACH(e, &have_fdb) {
-        const struct link *l = links_index(&p->links, e->index);
-        if (l && str_starts(l->name, "yv") && name_is_ours(l->name))
-            vec_push(p->a, &keep, *e);
-    }
-    VEC_FOREACH(e, &have_neigh) {
-        const struct link *l = links_index(&p->links, e->index);
-        if (l && str_starts(l->name, "yb-") && name_is_ours(l->name))
-            vec_push(p->a, &ours, *e);
-    }
-    if (arena_failed(p->a))
-        return;
-    entries_make(p, &keep, &fdb);
-    entries_make(p, &ours, &neigh);
-}
+/* --- legs into namespaces --- */
 
 static int up_inside(void *arg)
 {
@@ -613,15 +523,16 @@ static int leg_up(struct pass *p, const char *name, const char *inner, int netns
     return r;
 }
 
-int leg_make(struct pass *p, const char *name, const char *inner, const char *mac, struct pass_network *network,
-             const char *namespace, const char **reason)
+int leg_make(struct pass *p, const char *name, const char *inner, const char *mac,
+             struct pass_network *network, const char *namespace, const char **reason)
 {
     struct netlink *nl = p->d->route;
     const struct link *l = links_find(&p->links, name);
     uint8_t bytes[ETH_ALEN];
     int r;
     if (!network || !network->index) {
-        *reason = network && network->seen.reason ? network->seen.reason : "The network was not sent to this host.";
+        *reason =
+            network && network->seen.reason ? network->seen.reason : "The network was not sent to this host.";
         return -ENODEV;
     }
     if (!mac_parse(mac, bytes)) {
@@ -644,8 +555,12 @@ int leg_make(struct pass *p, const char *name, const char *inner, const char *ma
             pass_fail(p, reason, fd, "The namespace could not be opened", NULL);
             return fd;
         }
-        const struct link_new new = { .name = name, .kind = "veth", .mtu = network->mtu, .peer = inner,
-                                      .peer_mac = bytes, .peer_netns = fd };
+        const struct link_new new = { .name = name,
+                                      .kind = "veth",
+                                      .mtu = network->mtu,
+                                      .peer = inner,
+                                      .peer_mac = bytes,
+                                      .peer_netns = fd };
         r = pass_did(p, link_add(nl, &new), "made leg", name, reason, nl);
         if (r < 0)
             return r;

@@ -48,14 +48,17 @@ static void try_links(struct probe *p, struct netlink *nl)
 static void try_rules(struct probe *p)
 {
     static const char *const ROWS[][2] = {
-        { "table bridge yunduo { set s { type mark . ether_addr . ipv4_addr; }\n chain c { type filter hook prerouting "
+        { "table bridge yunduo { set s { type mark . ether_addr . ipv4_addr; }\n chain c { type filter hook "
+          "prerouting "
           "priority -200; meta mark . ether saddr . ip saddr @s accept\n }\n }",
           "The kernel's nftables has no bridge family: guests can't be kept from spoofing addresses." },
-        { "table inet yunduo { map z { typeof iifname : ct zone; }\n chain c { type filter hook prerouting priority "
+        { "table inet yunduo { map z { typeof iifname : ct zone; }\n chain c { type filter hook prerouting "
+          "priority "
           "-450; ct zone set iifname map @z\n }\n chain d { type filter hook forward priority 0; ct state "
           "established accept\n }\n }",
           "The kernel has no connection tracking with zones: stateful security groups can't work." },
-        { "table inet yunduo { map f { type ipv4_addr : ipv4_addr; }\n chain c { type nat hook prerouting priority -100; "
+        { "table inet yunduo { map f { type ipv4_addr : ipv4_addr; }\n chain c { type nat hook prerouting "
+          "priority -100; "
           "dnat ip to ip daddr map @f\n }\n }",
           "The kernel has no address translation: routers can't have floating IPs." },
     };

@@ -16,8 +16,8 @@
 #include <netlink/attr.h>
 
 struct bucket {
-    uint64_t rate;                  /* bytes a second; 0: none */
-    uint32_t burst;                 /* bytes */
+    uint64_t rate;  /* bytes a second; 0: none */
+    uint32_t burst; /* bytes */
 };
 
 /* The kernel counts a bucket's depth in time; these are its units. */
@@ -26,10 +26,13 @@ static uint32_t ticks(uint64_t bytes, uint64_t rate)
     return (uint32_t)MIN(bytes * 1000000000u / rate >> 6, (uint64_t)UINT32_MAX);
 }
 
-static struct nl_msg *tc_message(int type, int flags, int index, uint32_t parent, uint32_t handle, uint32_t info,
-                                 const char *kind)
+static struct nl_msg *tc_message(int type, int flags, int index, uint32_t parent, uint32_t handle,
+                                 uint32_t info, const char *kind)
 {
-    struct tcmsg tc = { .tcm_family = AF_UNSPEC, .tcm_ifindex = index, .tcm_parent = parent, .tcm_handle = handle,
+    struct tcmsg tc = { .tcm_family = AF_UNSPEC,
+                        .tcm_ifindex = index,
+                        .tcm_parent = parent,
+                        .tcm_handle = handle,
                         .tcm_info = info };
     struct nl_msg *msg = nlmsg_alloc_simple(type, NLM_F_REQUEST | flags);
     if (!msg || nlmsg_append(msg, &tc, sizeof(tc), NLMSG_ALIGNTO) < 0) {
@@ -46,13 +49,13 @@ static int on_qdisc(void *arg, const struct nlmsghdr *h)
     struct pass *p = arg;
     struct nlattr *tb[TCA_MAX + 1], *opt[TCA_TBF_MAX + 1];
     const struct tcmsg *tc = nlmsg_data(h);
-    if (h->nlmsg_type != RTM_NEWQDISC
-        || nlmsg_parse((struct nlmsghdr *)(uintptr_t)h, sizeof(*tc), tb, TCA_MAX, NULL) < 0 || !tb[TCA_KIND])
+    if (h->nlmsg_type != RTM_NEWQDISC ||
+        nlmsg_parse((struct nlmsghdr *)(uintptr_t)h, sizeof(*tc), tb, TCA_MAX, NULL) < 0 || !tb[TCA_KIND])
         return 0;
     const char *kind = nla_get_string(tb[TCA_KIND]);
     struct shaper found = { .index = tc->tcm_ifindex, .redirected = STREQ(kind, "ingress") };
-    if (STREQ(kind, "tbf") && tb[TCA_OPTIONS] && nla_parse_nested(opt, TCA_TBF_MAX, tb[TCA_OPTIONS], NULL) == 0
-        && opt[TCA_TBF_PARMS]) {
+    if (STREQ(kind, "tbf") && tb[TCA_OPTIONS] &&
+        nla_parse_nested(opt, TCA_TBF_MAX, tb[TCA_OPTIONS], NULL) == 0 && opt[TCA_TBF_PARMS]) {
         struct tc_tbf_qopt q;
         nla_memcpy(&q, opt[TCA_TBF_PARMS], sizeof(q));
         found.rate = opt[TCA_TBF_RATE64] ? nla_get_u64(opt[TCA_TBF_RATE64]) : q.rate.rate;
@@ -96,7 +99,8 @@ static int bucket_make(struct pass *p, int index, const struct bucket *b)
         r = netlink_call(nl, tc_message(RTM_DELQDISC, 0, index, TC_H_ROOT, 0, 0, "tbf"));
         return r < 0 ? r : 1;
     }
-    struct nl_msg *msg = tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, index, TC_H_ROOT, 0x10000, 0, "tbf");
+    struct nl_msg *msg =
+        tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, index, TC_H_ROOT, 0x10000, 0, "tbf");
     if (!msg)
         return -ENOMEM;
     /* At most 50 ms of queue. A bucket must hold the largest frame, which offloading makes
@@ -104,7 +108,8 @@ static int bucket_make(struct pass *p, int index, const struct bucket *b)
     uint64_t burst = MAX((uint64_t)b->burst, 65536 + 64), limit = burst + b->rate / 20;
     struct tc_tbf_qopt q = {
         .rate = { .rate = (uint32_t)MIN(b->rate, (uint64_t)UINT32_MAX), .linklayer = TC_LINKLAYER_ETHERNET },
-        .limit = (uint32_t)MIN(limit, (uint64_t)UINT32_MAX), .buffer = ticks(burst, b->rate),
+        .limit = (uint32_t)MIN(limit, (uint64_t)UINT32_MAX),
+        .buffer = ticks(burst, b->rate),
     };
     struct nlattr *opt = nla_nest_start(msg, TCA_OPTIONS);
     nla_put(msg, TCA_TBF_PARMS, sizeof(q), &q);
@@ -123,7 +128,8 @@ static int redirect_make(struct pass *p, int index, int to)
     int r;
     if (shaper_of(p, index).redirected)
         return 0;
-    r = netlink_call(nl, tc_message(RTM_NEWQDISC, NLM_F_CREATE, index, TC_H_INGRESS, 0xffff0000, 0, "ingress"));
+    r = netlink_call(nl,
+                     tc_message(RTM_NEWQDISC, NLM_F_CREATE, index, TC_H_INGRESS, 0xffff0000, 0, "ingress"));
     if (r < 0)
         return r;
     struct nl_msg *msg = tc_message(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, index, 0xffff0000, 0,
@@ -137,7 +143,9 @@ static int redirect_make(struct pass *p, int index, int to)
     } sel = { .bytes = { 0 } };
     sel.head.flags = TC_U32_TERMINAL;
     sel.head.nkeys = 1;
-    const struct tc_mirred mirred = { .action = TC_ACT_STOLEN, .eaction = TCA_EGRESS_REDIR, .ifindex = (uint32_t)to };
+    const struct tc_mirred mirred = { .action = TC_ACT_STOLEN,
+                                      .eaction = TCA_EGRESS_REDIR,
+                                      .ifindex = (uint32_t)to };
     struct nlattr *opt = nla_nest_start(msg, TCA_OPTIONS);
     nla_put(msg, TCA_U32_SEL, sizeof(sel.bytes), &sel);
     struct nlattr *acts = nla_nest_start(msg, TCA_U32_ACT), *one = nla_nest_start(msg, 1);
@@ -181,7 +189,9 @@ void port_shape(struct pass *p, struct pass_port *port)
         pass_did(p, r, "shaped", port->device, reason, nl);
     if (!out.rate) {
         if (shaper_of(p, port->index).redirected)
-            pass_did(p, netlink_call(nl, tc_message(RTM_DELQDISC, 0, port->index, TC_H_INGRESS, 0xffff0000, 0, "ingress")),
+            pass_did(p,
+                     netlink_call(nl, tc_message(RTM_DELQDISC, 0, port->index, TC_H_INGRESS, 0xffff0000, 0,
+                                                 "ingress")),
                      "unshaped", port->device, reason, nl);
         return;
     }
@@ -193,8 +203,8 @@ void port_shape(struct pass *p, struct pass_port *port)
             return;
     }
     if (!(ifb->flags & IFF_UP)) {
-        r = pass_did(p, link_change(nl, ifb->index, &(struct link_change){ .up = 1, .master = LINK_KEEP }), "set up",
-                     name, reason, nl);
+        r = pass_did(p, link_change(nl, ifb->index, &(struct link_change){ .up = 1, .master = LINK_KEEP }),
+                     "set up", name, reason, nl);
         if (r < 0)
             return;
     }

@@ -101,7 +101,8 @@ static void want_leg(struct pass *p, struct inner *inner, const char *port_id, c
  * its name comes from the port. What is left to do here is the other way round. */
 void router_make(struct pass *p, const struct router_spec *r, struct router_observed *seen)
 {
-    char namespace[NETNS_NAME_SIZE], leg[NET_NAME_SIZE], name[NET_NAME_SIZE], gateway[NET_NAME_SIZE], error[256];
+    char namespace[NETNS_NAME_SIZE], leg[NET_NAME_SIZE], name[NET_NAME_SIZE], gateway[NET_NAME_SIZE],
+        error[256];
     snprintf(namespace, sizeof(namespace), NETNS_ROUTER "%s", r->id);
     int result = netns_create(p->d->config.netns_dir, namespace);
     if (result < 0) {
@@ -117,7 +118,8 @@ void router_make(struct pass *p, const struct router_spec *r, struct router_obse
     VEC_FOREACH(i, &r->interfaces) {
         router_leg_name(i->port_id, leg);
         inner_name(i->port_id, name);
-        if (leg_make(p, leg, name, i->mac_address, pass_network(p, i->network_id), namespace, &seen->reason) == 0)
+        if (leg_make(p, leg, name, i->mac_address, pass_network(p, i->network_id), namespace,
+                     &seen->reason) == 0)
             want_leg(p, &inner, i->port_id, i->network_id, inner_name, &i->cidrs, NULL);
     }
     if (r->gateway) {
@@ -125,7 +127,8 @@ void router_make(struct pass *p, const struct router_spec *r, struct router_obse
         router_leg_name(r->gateway->port_id, leg);
         gateway_name(r->gateway->port_id, gateway);
         if (leg_make(p, leg, gateway, r->gateway->mac_address, n, namespace, &seen->reason) == 0)
-            want_leg(p, &inner, r->gateway->port_id, r->gateway->network_id, gateway_name, &r->gateway->cidrs, &out);
+            want_leg(p, &inner, r->gateway->port_id, r->gateway->network_id, gateway_name, &r->gateway->cidrs,
+                     &out);
     }
     if (out) {
         VEC_FOREACH(f, &r->floating_ips)
@@ -140,10 +143,12 @@ void router_make(struct pass *p, const struct router_spec *r, struct router_obse
             struct ip_range covers;
             bool direct = false;
             for (size_t c = 0; c < r->gateway->cidrs.n; c++)
-                direct |= ip_range_parse(r->gateway->cidrs.v[c], &covers) && ip_parse(via, &hop) && ip_range_has(&covers, &hop);
+                direct |= ip_range_parse(r->gateway->cidrs.v[c], &covers) && ip_parse(via, &hop) &&
+                          ip_range_has(&covers, &hop);
             /* A gateway outside the subnet is reached on the link. */
             if (!direct && ip_parse(via, &at)) {
-                struct net_route on_link = { arena_printf(p->a, "%s/%d", via, at.family == AF_INET ? 32 : 128),
+                struct net_route on_link = { arena_printf(p->a, "%s/%d", via,
+                                                          at.family == AF_INET ? 32 : 128),
                                              arena_strdup(p->a, gateway) };
                 vec_push(p->a, &inner.routes, on_link);
             }

@@ -33,7 +33,8 @@ static int on_error(struct sockaddr_nl *from, struct nlmsgerr *e, void *arg)
         size_t skip = sizeof(*e);
         if (!(h->nlmsg_flags & NLM_F_CAPPED))
             skip += NLMSG_ALIGN(e->msg.nlmsg_len) - sizeof(struct nlmsghdr);
-        const struct nlattr *at = nlmsg_find_attr((struct nlmsghdr *)(uintptr_t)h, (int)skip, NLMSGERR_ATTR_MSG);
+        const struct nlattr *at =
+            nlmsg_find_attr((struct nlmsghdr *)(uintptr_t)h, (int)skip, NLMSGERR_ATTR_MSG);
         if (at)
             snprintf(n->message, sizeof(n->message), "%.*s", (int)strnlen(nla_data(at), (size_t)nla_len(at)),
                      (const char *)nla_data(at));
@@ -55,7 +56,7 @@ static int on_valid(struct nl_msg *msg, void *arg)
     if (n->each && n->error == 0) {
         int r = n->each(n->arg, nlmsg_hdr(msg));
         if (r < 0)
-            n->error = r;           /* go on reading: the rest of the answer must not stay behind */
+            n->error = r; /* go on reading: the rest of the answer must not stay behind */
     }
     return NL_OK;
 }
@@ -148,26 +149,27 @@ static void parse_kind(const struct nlattr *info, struct link *l)
         return;
     if (tb[IFLA_INFO_KIND])
         nla_strlcpy(l->kind, tb[IFLA_INFO_KIND], sizeof(l->kind));
-    if (tb[IFLA_INFO_DATA] && STREQ(l->kind, "vxlan")
-        && nla_parse_nested(data, IFLA_VXLAN_MAX < 63 ? IFLA_VXLAN_MAX : 63, tb[IFLA_INFO_DATA], NULL) == 0) {
+    if (tb[IFLA_INFO_DATA] && STREQ(l->kind, "vxlan") &&
+        nla_parse_nested(data, IFLA_VXLAN_MAX < 63 ? IFLA_VXLAN_MAX : 63, tb[IFLA_INFO_DATA], NULL) == 0) {
         l->vni = get_u32(data[IFLA_VXLAN_ID]);
         if (data[IFLA_VXLAN_LOCAL])
             nla_memcpy(l->local, data[IFLA_VXLAN_LOCAL], 4);
         if (data[IFLA_VXLAN_PORT])
             l->port = ntohs(nla_get_u16(data[IFLA_VXLAN_PORT]));
-    } else if (tb[IFLA_INFO_DATA] && STREQ(l->kind, "vlan")
-               && nla_parse_nested(data, IFLA_VLAN_MAX, tb[IFLA_INFO_DATA], NULL) == 0) {
+    } else if (tb[IFLA_INFO_DATA] && STREQ(l->kind, "vlan") &&
+               nla_parse_nested(data, IFLA_VLAN_MAX, tb[IFLA_INFO_DATA], NULL) == 0) {
         if (data[IFLA_VLAN_ID])
             l->tag = nla_get_u16(data[IFLA_VLAN_ID]);
-    } else if (tb[IFLA_INFO_DATA] && STREQ(l->kind, "bridge")
-               && nla_parse_nested(data, IFLA_BR_MAX < 63 ? IFLA_BR_MAX : 63, tb[IFLA_INFO_DATA], NULL) == 0) {
-        l->filtered = data[IFLA_BR_NF_CALL_IPTABLES] && nla_get_u8(data[IFLA_BR_NF_CALL_IPTABLES])
-                      && data[IFLA_BR_NF_CALL_IP6TABLES] && nla_get_u8(data[IFLA_BR_NF_CALL_IP6TABLES]);
+    } else if (tb[IFLA_INFO_DATA] && STREQ(l->kind, "bridge") &&
+               nla_parse_nested(data, IFLA_BR_MAX < 63 ? IFLA_BR_MAX : 63, tb[IFLA_INFO_DATA], NULL) == 0) {
+        l->filtered = data[IFLA_BR_NF_CALL_IPTABLES] && nla_get_u8(data[IFLA_BR_NF_CALL_IPTABLES]) &&
+                      data[IFLA_BR_NF_CALL_IP6TABLES] && nla_get_u8(data[IFLA_BR_NF_CALL_IP6TABLES]);
     }
     memset(data, 0, sizeof(data));
-    if (tb[IFLA_INFO_SLAVE_DATA] && tb[IFLA_INFO_SLAVE_KIND]
-        && STREQ(nla_get_string(tb[IFLA_INFO_SLAVE_KIND]), "bridge")
-        && nla_parse_nested(data, IFLA_BRPORT_MAX < 63 ? IFLA_BRPORT_MAX : 63, tb[IFLA_INFO_SLAVE_DATA], NULL) == 0) {
+    if (tb[IFLA_INFO_SLAVE_DATA] && tb[IFLA_INFO_SLAVE_KIND] &&
+        STREQ(nla_get_string(tb[IFLA_INFO_SLAVE_KIND]), "bridge") &&
+        nla_parse_nested(data, IFLA_BRPORT_MAX < 63 ? IFLA_BRPORT_MAX : 63, tb[IFLA_INFO_SLAVE_DATA], NULL) ==
+            0) {
         l->learning = data[IFLA_BRPORT_LEARNING] && nla_get_u8(data[IFLA_BRPORT_LEARNING]);
         l->suppress = data[IFLA_BRPORT_NEIGH_SUPPRESS] && nla_get_u8(data[IFLA_BRPORT_NEIGH_SUPPRESS]);
     }
@@ -219,8 +221,8 @@ int links_list(struct netlink *n, struct arena *a, struct links *ret)
     struct links l = { 0 };
     struct nl_msg *msg = nlmsg_alloc_simple(RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP);
     struct ifinfomsg ifi = { .ifi_family = AF_UNSPEC };
-    if (!msg || nlmsg_append(msg, &ifi, sizeof(ifi), NLMSG_ALIGNTO) < 0
-        || nla_put_u32(msg, IFLA_EXT_MASK, 1 << 3 /* RTEXT_FILTER_SKIP_STATS */) < 0) {
+    if (!msg || nlmsg_append(msg, &ifi, sizeof(ifi), NLMSG_ALIGNTO) < 0 ||
+        nla_put_u32(msg, IFLA_EXT_MASK, 1 << 3 /* RTEXT_FILTER_SKIP_STATS */) < 0) {
         nlmsg_free(msg);
         return -ENOMEM;
     }
@@ -278,7 +280,8 @@ int link_get(struct netlink *n, struct arena *a, const char *name, const struct 
     struct listing ls = { a, &l };
     struct nl_msg *msg = nlmsg_alloc_simple(RTM_GETLINK, NLM_F_REQUEST | NLM_F_ACK);
     struct ifinfomsg ifi = { .ifi_family = AF_UNSPEC };
-    if (!msg || nlmsg_append(msg, &ifi, sizeof(ifi), NLMSG_ALIGNTO) < 0 || nla_put_string(msg, IFLA_IFNAME, name) < 0) {
+    if (!msg || nlmsg_append(msg, &ifi, sizeof(ifi), NLMSG_ALIGNTO) < 0 ||
+        nla_put_string(msg, IFLA_IFNAME, name) < 0) {
         nlmsg_free(msg);
         return -ENOMEM;
     }
@@ -294,7 +297,9 @@ int link_get(struct netlink *n, struct arena *a, const char *name, const struct 
 static struct nl_msg *link_message(int type, int flags, int index, unsigned up, unsigned change)
 {
     struct nl_msg *msg = nlmsg_alloc_simple(type, NLM_F_REQUEST | flags);
-    struct ifinfomsg ifi = { .ifi_family = AF_UNSPEC, .ifi_index = index, .ifi_flags = up, .ifi_change = change };
+    struct ifinfomsg ifi = {
+        .ifi_family = AF_UNSPEC, .ifi_index = index, .ifi_flags = up, .ifi_change = change
+    };
     if (msg && nlmsg_append(msg, &ifi, sizeof(ifi), NLMSG_ALIGNTO) < 0) {
         nlmsg_free(msg);
         return NULL;
@@ -441,8 +446,8 @@ int tap_add(const char *name, uid_t owner)
         return -errno;
     struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
     memcpy(ifr.ifr_name, name, MIN(strlen(name), sizeof(ifr.ifr_name) - 1));
-    if (ioctl(fd, TUNSETIFF, &ifr) < 0 || ioctl(fd, TUNSETOWNER, (unsigned long)owner) < 0
-        || ioctl(fd, TUNSETPERSIST, 1UL) < 0)
+    if (ioctl(fd, TUNSETIFF, &ifr) < 0 || ioctl(fd, TUNSETOWNER, (unsigned long)owner) < 0 ||
+        ioctl(fd, TUNSETPERSIST, 1UL) < 0)
         return -errno;
     return 0;
 }

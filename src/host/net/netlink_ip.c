@@ -66,7 +66,9 @@ int addresses_list(struct netlink *n, int index, struct arena *a, addresses *ret
 static struct nl_msg *address_message(int type, int flags, int index, const struct ip *ip, int prefix)
 {
     struct ifaddrmsg ifa = {
-        .ifa_family = (uint8_t)ip->family, .ifa_prefixlen = (uint8_t)prefix, .ifa_index = (unsigned)index,
+        .ifa_family = (uint8_t)ip->family,
+        .ifa_prefixlen = (uint8_t)prefix,
+        .ifa_index = (unsigned)index,
         .ifa_flags = ip->family == AF_INET6 ? IFA_F_NODAD : 0,
     };
     struct nl_msg *msg = message(type, flags, &ifa, sizeof(ifa));
@@ -100,14 +102,16 @@ static int on_route(void *arg, const struct nlmsghdr *h)
     struct listing *ls = arg;
     struct nlattr *tb[RTA_MAX + 1];
     const struct rtmsg *rt = nlmsg_data(h);
-    if (h->nlmsg_type != RTM_NEWROUTE || rt->rtm_protocol != RTPROT_STATIC || rt->rtm_table != RT_TABLE_MAIN
-        || rt->rtm_type != RTN_UNICAST)
+    if (h->nlmsg_type != RTM_NEWROUTE || rt->rtm_protocol != RTPROT_STATIC ||
+        rt->rtm_table != RT_TABLE_MAIN || rt->rtm_type != RTN_UNICAST)
         return 0;
     if (nlmsg_parse((struct nlmsghdr *)(uintptr_t)h, sizeof(*rt), tb, RTA_MAX, NULL) < 0)
         return -EBADMSG;
     struct route r = {
-        .dst = ip_attr(rt->rtm_family, tb[RTA_DST]), .prefix = rt->rtm_dst_len,
-        .via = ip_attr(rt->rtm_family, tb[RTA_GATEWAY]), .index = tb[RTA_OIF] ? (int)nla_get_u32(tb[RTA_OIF]) : 0,
+        .dst = ip_attr(rt->rtm_family, tb[RTA_DST]),
+        .prefix = rt->rtm_dst_len,
+        .via = ip_attr(rt->rtm_family, tb[RTA_GATEWAY]),
+        .index = tb[RTA_OIF] ? (int)nla_get_u32(tb[RTA_OIF]) : 0,
     };
     r.dst.family = rt->rtm_family;
     return vec_push(ls->a, (routes *)ls->out, r) ? 0 : -ENOMEM;
@@ -128,8 +132,11 @@ int routes_list(struct netlink *n, struct arena *a, routes *ret)
 static struct nl_msg *route_message(int type, int flags, const struct route *r)
 {
     struct rtmsg rt = {
-        .rtm_family = (uint8_t)r->dst.family, .rtm_dst_len = (uint8_t)r->prefix, .rtm_table = RT_TABLE_MAIN,
-        .rtm_protocol = RTPROT_STATIC, .rtm_type = RTN_UNICAST,
+        .rtm_family = (uint8_t)r->dst.family,
+        .rtm_dst_len = (uint8_t)r->prefix,
+        .rtm_table = RT_TABLE_MAIN,
+        .rtm_protocol = RTPROT_STATIC,
+        .rtm_type = RTN_UNICAST,
         .rtm_scope = r->via.family ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK,
     };
     struct nl_msg *msg = message(type, flags, &rt, sizeof(rt));
@@ -163,7 +170,8 @@ static int on_neighbour(void *arg, const struct nlmsghdr *h)
         return 0;
     /* Entries that a bridge makes for its own ports' addresses are permanent and local:
      * NTF_SELF or NTF_MASTER tell ours only together with static. */
-    if (nd->ndm_family == AF_BRIDGE ? !(nd->ndm_state & (NUD_PERMANENT | NUD_NOARP)) : !(nd->ndm_state & NUD_PERMANENT))
+    if (nd->ndm_family == AF_BRIDGE ? !(nd->ndm_state & (NUD_PERMANENT | NUD_NOARP))
+                                    : !(nd->ndm_state & NUD_PERMANENT))
         return 0;
     if (nlmsg_parse((struct nlmsghdr *)(uintptr_t)h, sizeof(*nd), tb, NDA_MAX, NULL) < 0)
         return -EBADMSG;
@@ -176,7 +184,7 @@ static int on_neighbour(void *arg, const struct nlmsghdr *h)
         e.host = ip_attr(nla_len(tb[NDA_DST]) == 4 ? AF_INET : AF_INET6, tb[NDA_DST]);
     if (nd->ndm_family == AF_BRIDGE && !e.host.family) {
         e.master = tb[NDA_MASTER] != NULL;
-        if (!(nd->ndm_state & NUD_NOARP))       /* the port's own address */
+        if (!(nd->ndm_state & NUD_NOARP)) /* the port's own address */
             return 0;
     }
     return vec_push(ls->a, (neighbours *)ls->out, e) ? 0 : -ENOMEM;
@@ -210,7 +218,7 @@ static struct nl_msg *neighbour_message(int type, int flags, const struct neighb
         nd.ndm_state = NUD_PERMANENT;
     } else {
         nd.ndm_family = AF_BRIDGE;
-        nd.ndm_state = NUD_NOARP;               /* static */
+        nd.ndm_state = NUD_NOARP; /* static */
         nd.ndm_flags = e->master ? NTF_MASTER : NTF_SELF;
         if (!e->master)
             nd.ndm_state |= NUD_PERMANENT;
@@ -228,7 +236,8 @@ static struct nl_msg *neighbour_message(int type, int flags, const struct neighb
 
 int neighbour_add(struct netlink *n, const struct neighbour *e, bool append)
 {
-    return netlink_call(n, neighbour_message(RTM_NEWNEIGH, NLM_F_CREATE | (append ? NLM_F_APPEND : NLM_F_REPLACE), e));
+    return netlink_call(
+        n, neighbour_message(RTM_NEWNEIGH, NLM_F_CREATE | (append ? NLM_F_APPEND : NLM_F_REPLACE), e));
 }
 
 int neighbour_delete(struct netlink *n, const struct neighbour *e)

@@ -52,7 +52,8 @@ static int share(const char *dir)
         return 0;
     if (errno != EINVAL)
         return -errno;
-    if (mount(dir, dir, "none", MS_BIND | MS_REC, NULL) < 0 || mount("", dir, "none", MS_SHARED | MS_REC, NULL) < 0)
+    if (mount(dir, dir, "none", MS_BIND | MS_REC, NULL) < 0 ||
+        mount("", dir, "none", MS_SHARED | MS_REC, NULL) < 0)
         return -errno;
     return 0;
 }

@@ -32,7 +32,8 @@ static int generation(uint32_t *ret)
     int r = netlink_open(NETLINK_NETFILTER, &n);
     if (r < 0)
         return r;
-    struct nl_msg *msg = nlmsg_alloc_simple(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN, NLM_F_REQUEST | NLM_F_ACK);
+    struct nl_msg *msg =
+        nlmsg_alloc_simple(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN, NLM_F_REQUEST | NLM_F_ACK);
     struct nfgenmsg g = { .nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0 };
     if (!msg || nlmsg_append(msg, &g, sizeof(g), NLMSG_ALIGNTO) < 0) {
         nlmsg_free(msg);
@@ -100,7 +101,7 @@ int nft_make(const char *text, const char *const *families, struct nft_memory *m
         uint64_t listing = list(c, families);
         uint32_t then = 0;
         r = generation(&then);
-        if (r == 0 && then == now) {        /* nobody came between */
+        if (r == 0 && then == now) { /* nobody came between */
             m->listed = true;
             m->listing = listing;
         }

@@ -160,7 +160,8 @@ static void guard_port(struct guard_sets *g, const struct rules_port *p, struct 
     }
 }
 
-static void named_set(struct buf *out, const char *name, const char *type, const struct buf *elements, bool any)
+static void named_set(struct buf *out, const char *name, const char *type, const struct buf *elements,
+                      bool any)
 {
     buf_printf(out, "\tset %s {\n\t\t%s\n%s", name, type, buf_text(elements));
     finish(out, any);
@@ -196,8 +197,8 @@ static void dscp(const struct rules_input *in, struct buf *out, bool rules)
 static void bridge_table(const struct rules_input *in, struct arena *a, struct buf *out)
 {
     struct guard_sets g = {
-        BUF_MAX(64u << 20), BUF_MAX(64u << 20), BUF_MAX(64u << 20), BUF_MAX(64u << 20), BUF_MAX(64u << 20),
-        BUF_MAX(64u << 20), false, false, false, false, false, false,
+        .macs = BUF_MAX(64u << 20), .addr4 = BUF_MAX(64u << 20), .net4 = BUF_MAX(64u << 20),
+        .addr6 = BUF_MAX(64u << 20), .net6 = BUF_MAX(64u << 20), .nd6 = BUF_MAX(64u << 20),
     };
     bool any = false;
     buf_adds(out, "table bridge yunduo {\n");
@@ -239,22 +240,24 @@ static void bridge_table(const struct rules_input *in, struct arena *a, struct b
                   "\t\ticmpv6 type { nd-router-advert, nd-redirect } drop\n"
                   "\t\tudp sport 547 udp dport 546 drop\n");
     if (g.any_net6)
-        buf_adds(out, "\t\ticmpv6 type nd-neighbor-advert meta mark . ether saddr . ip6 saddr @net6 accept\n");
+        buf_adds(out,
+                 "\t\ticmpv6 type nd-neighbor-advert meta mark . ether saddr . ip6 saddr @net6 accept\n");
     buf_adds(out, "\t\ticmpv6 type nd-neighbor-advert meta mark . ether saddr . @th,64,128 != @nd6 drop\n"
                   "\t\tmeta mark . ether saddr . ip6 saddr @addr6 accept\n");
     if (g.any_net6)
         buf_adds(out, "\t\tmeta mark . ether saddr . ip6 saddr @net6 accept\n");
-    buf_adds(out, "\t\tip6 saddr :: icmpv6 type { nd-neighbor-solicit, nd-router-solicit, mld-listener-report, "
-                  "mld2-listener-report } accept\n"
-                  "\t\tdrop\n\t}\n"
-                  "\tchain guarded {\n"
-                  "\t\tmeta mark . ether saddr != @macs drop\n"
-                  "\t\tether type vmap { ip : goto guarded_ip, ip6 : goto guarded_ip6, arp : goto guarded_arp, "
-                  "0x8035 : accept }\n"
-                  "\t\tdrop\n\t}\n"
-                  "\tchain prerouting {\n"
-                  "\t\ttype filter hook prerouting priority -200; policy accept;\n"
-                  "\t\tiifname != @members accept\n");
+    buf_adds(out,
+             "\t\tip6 saddr :: icmpv6 type { nd-neighbor-solicit, nd-router-solicit, mld-listener-report, "
+             "mld2-listener-report } accept\n"
+             "\t\tdrop\n\t}\n"
+             "\tchain guarded {\n"
+             "\t\tmeta mark . ether saddr != @macs drop\n"
+             "\t\tether type vmap { ip : goto guarded_ip, ip6 : goto guarded_ip6, arp : goto guarded_arp, "
+             "0x8035 : accept }\n"
+             "\t\tdrop\n\t}\n"
+             "\tchain prerouting {\n"
+             "\t\ttype filter hook prerouting priority -200; policy accept;\n"
+             "\t\tiifname != @members accept\n");
     dscp(in, out, true);
     buf_adds(out, "\t\tmeta mark set 0\n"
                   "\t\tmeta mark set iifname map @marks\n"
@@ -336,7 +339,8 @@ static void address_sets(const struct net_spec *spec, struct arena *a, struct bu
             bool any = false;
             buf_printf(out, "\tset r%d_", family == AF_INET ? 4 : 6);
             rules_name(out, s->id);
-            buf_printf(out, " {\n\t\ttype %s\n\t\tflags interval\n", family == AF_INET ? "ipv4_addr" : "ipv6_addr");
+            buf_printf(out, " {\n\t\ttype %s\n\t\tflags interval\n",
+                       family == AF_INET ? "ipv4_addr" : "ipv6_addr");
             for (size_t i = 0; i < all.n; i++) {
                 if (all.v[i].family != family)
                     continue;
@@ -364,8 +368,8 @@ static void missing_sets(const struct net_spec *spec, struct arena *a, struct bu
     struct strv done = { 0 };
     VEC_FOREACH(g, &spec->security_groups)
         VEC_FOREACH(r, &g->rules)
-            if (!str_empty(r->remote_set_id) && !set_known(spec, r->remote_set_id)
-                && !strv_has(&done, r->remote_set_id)) {
+            if (!str_empty(r->remote_set_id) && !set_known(spec, r->remote_set_id) &&
+                !strv_has(&done, r->remote_set_id)) {
                 strv_add(a, &done, r->remote_set_id);
                 for (int v = 4; v <= 6; v += 2) {
                     buf_printf(out, "\tset r%d_", v);
@@ -384,8 +388,8 @@ static void verdict_map(const struct rules_input *in, const char *name, const ch
         if (!port_guarded(p) || port_stateless(in->spec, p->spec) != stateless)
             continue;
         comma(out, &any);
-        buf_printf(out, "%u : goto s_%016llx_%s", p->mark, (unsigned long long)combination_of(p->spec, a).hash,
-                   suffix);
+        buf_printf(out, "%u : goto s_%016llx_%s", p->mark,
+                   (unsigned long long)combination_of(p->spec, a).hash, suffix);
     }
     finish(out, any);
 }
@@ -442,44 +446,46 @@ static void inet_table(const struct rules_input *in, struct arena *a, struct buf
 
     /* Neighbours and DHCP work whatever the groups say; who may send what of it has been
      * checked by the bridge table. */
-    buf_adds(out, "\tchain always_out {\n"
-                  "\t\tudp sport 68 udp dport 67 accept\n"
-                  "\t\tudp sport 546 udp dport 547 accept\n"
-                  "\t\ticmpv6 type { mld-listener-query, mld-listener-report, mld-listener-done, nd-router-solicit, "
-                  "nd-neighbor-solicit, nd-neighbor-advert, mld2-listener-report } accept\n\t}\n"
-                  "\tchain always_in {\n"
-                  "\t\tudp sport 67 udp dport 68 accept\n"
-                  "\t\tudp sport 547 udp dport 546 accept\n"
-                  "\t\ticmpv6 type { mld-listener-query, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } "
-                  "accept\n\t}\n"
-                  /* Before defragmentation (-400), so that fragments of two networks never meet. */
-                  "\tchain zone_in {\n"
-                  "\t\ttype filter hook prerouting priority -450; policy accept;\n"
-                  "\t\tct zone set iifname map @zones\n\t}\n"
-                  "\tchain zone_out {\n"
-                  "\t\ttype filter hook output priority -450; policy accept;\n"
-                  "\t\tct zone set oifname map @zones\n\t}\n"
-                  "\tchain prerouting {\n"
-                  "\t\ttype filter hook prerouting priority -150; policy accept;\n"
-                  "\t\tiifname != @bridges accept\n"
-                  "\t\tmeta mark 0 accept\n"
-                  "\t\tmeta mark vmap @stateless_out\n"
-                  "\t\tct state established accept\n"
-                  "\t\tjump always_out\n"
-                  "\t\tct state vmap { related : accept, invalid : drop }\n"
-                  "\t\tmeta mark vmap @ports_out\n"
-                  "\t\tdrop\n\t}\n"
-                  "\tchain forward {\n"
-                  "\t\ttype filter hook forward priority 0; policy accept;\n"
-                  "\t\toifname != @bridges accept\n"
-                  "\t\tmeta mark 0 accept\n"
-                  "\t\tmeta mark vmap @stateless_in\n"
-                  "\t\tct state established accept\n"
-                  "\t\tjump always_in\n"
-                  "\t\tct state vmap { related : accept, invalid : drop }\n"
-                  "\t\tmeta mark vmap @ports_in\n"
-                  "\t\tdrop\n\t}\n"
-                  "}\n");
+    buf_adds(
+        out,
+        "\tchain always_out {\n"
+        "\t\tudp sport 68 udp dport 67 accept\n"
+        "\t\tudp sport 546 udp dport 547 accept\n"
+        "\t\ticmpv6 type { mld-listener-query, mld-listener-report, mld-listener-done, nd-router-solicit, "
+        "nd-neighbor-solicit, nd-neighbor-advert, mld2-listener-report } accept\n\t}\n"
+        "\tchain always_in {\n"
+        "\t\tudp sport 67 udp dport 68 accept\n"
+        "\t\tudp sport 547 udp dport 546 accept\n"
+        "\t\ticmpv6 type { mld-listener-query, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } "
+        "accept\n\t}\n"
+        /* Before defragmentation (-400), so that fragments of two networks never meet. */
+        "\tchain zone_in {\n"
+        "\t\ttype filter hook prerouting priority -450; policy accept;\n"
+        "\t\tct zone set iifname map @zones\n\t}\n"
+        "\tchain zone_out {\n"
+        "\t\ttype filter hook output priority -450; policy accept;\n"
+        "\t\tct zone set oifname map @zones\n\t}\n"
+        "\tchain prerouting {\n"
+        "\t\ttype filter hook prerouting priority -150; policy accept;\n"
+        "\t\tiifname != @bridges accept\n"
+        "\t\tmeta mark 0 accept\n"
+        "\t\tmeta mark vmap @stateless_out\n"
+        "\t\tct state established accept\n"
+        "\t\tjump always_out\n"
+        "\t\tct state vmap { related : accept, invalid : drop }\n"
+        "\t\tmeta mark vmap @ports_out\n"
+        "\t\tdrop\n\t}\n"
+        "\tchain forward {\n"
+        "\t\ttype filter hook forward priority 0; policy accept;\n"
+        "\t\toifname != @bridges accept\n"
+        "\t\tmeta mark 0 accept\n"
+        "\t\tmeta mark vmap @stateless_in\n"
+        "\t\tct state established accept\n"
+        "\t\tjump always_in\n"
+        "\t\tct state vmap { related : accept, invalid : drop }\n"
+        "\t\tmeta mark vmap @ports_in\n"
+        "\t\tdrop\n\t}\n"
+        "}\n");
 }
 
 int rules_render(const struct rules_input *in, struct arena *a, struct buf *out)

@@ -68,7 +68,8 @@ void rules_port_addresses(const struct port_spec *p, struct arena *a, port_addre
 struct router_devices {
     const char *gateway;            /* null without a gateway */
 };
-int rules_router(const struct router_spec *r, const struct router_devices *dev, struct arena *a, struct buf *out);
+int rules_router(const struct router_spec *r, const struct router_devices *dev, struct arena *a,
+                 struct buf *out);
 
 /* --- flows: which entries of the connection table are still allowed --- */
 

@@ -14,12 +14,12 @@ enum remote_kind { REMOTE_ANY, REMOTE_RANGES, REMOTE_SET };
 
 /* One rule, read. */
 struct item {
-    int protocol;                   /* -1: any */
-    int lo, hi;                     /* ports; ICMP type and code; -1: any */
+    int protocol; /* -1: any */
+    int lo, hi;   /* ports; ICMP type and code; -1: any */
     enum remote_kind kind;
-    const char *set;                /* REMOTE_SET */
-    struct ip_range range;          /* REMOTE_RANGES, before folding */
-    const char *remote;             /* how nft writes it, after folding; "" for any */
+    const char *set;       /* REMOTE_SET */
+    struct ip_range range; /* REMOTE_RANGES, before folding */
+    const char *remote;    /* how nft writes it, after folding; "" for any */
 };
 typedef VEC_OF(struct item) items;
 
@@ -84,8 +84,8 @@ static bool item_read(const struct security_rule_spec *r, int family, struct ite
         it.kind = REMOTE_RANGES;
         if (!ip_range_parse(r->remote_ip_prefix, &it.range) || it.range.family != family)
             return false;
-        static const uint8_t zero[16], ones[16] = { 255, 255, 255, 255, 255, 255, 255, 255,
-                                                    255, 255, 255, 255, 255, 255, 255, 255 };
+        static const uint8_t zero[16],
+            ones[16] = { 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255 };
         if (!memcmp(it.range.lo, zero, ip_size(family)) && !memcmp(it.range.hi, ones, ip_size(family)))
             it.kind = REMOTE_ANY;
     }
@@ -152,7 +152,7 @@ static void fold_remotes(const items *in, int family, struct arena *a, items *ou
         for (end = i; end < in->n && same_match(&in->v[i], &in->v[end]); end++)
             if (in->v[end].kind == REMOTE_RANGES)
                 vec_push(a, &ranges, in->v[end].range);
-        if (in->v[i].kind == REMOTE_ANY) {          /* sorted first; nothing is wider */
+        if (in->v[i].kind == REMOTE_ANY) { /* sorted first; nothing is wider */
             merged.remote = "";
             vec_push(a, out, merged);
             continue;
@@ -198,8 +198,8 @@ static void write_direction(const struct security_group_spec *g, const char *dir
     items read = { 0 }, folded = { 0 };
     VEC_FOREACH(r, &g->rules) {
         struct item it;
-        if (str_eq(r->direction, direction) && str_eq(r->ethertype, family == AF_INET ? "IPv4" : "IPv6")
-            && item_read(r, family, &it))
+        if (str_eq(r->direction, direction) && str_eq(r->ethertype, family == AF_INET ? "IPv4" : "IPv6") &&
+            item_read(r, family, &it))
             vec_push(a, &read, it);
     }
     if (read.n == 0)
@@ -222,8 +222,8 @@ static void write_direction(const struct security_group_spec *g, const char *dir
         if (it->protocol >= 0)
             buf_printf(out, "meta l4proto %d ", it->protocol);
         if (has_ports(it->protocol) && it->lo >= 0) {
-            while (end < folded.n && folded.v[end].protocol == it->protocol
-                   && STREQ(folded.v[end].remote, it->remote))
+            while (end < folded.n && folded.v[end].protocol == it->protocol &&
+                   STREQ(folded.v[end].remote, it->remote))
                 end++;
             write_ports(&folded, i, end, out);
         } else if (is_icmp(it->protocol) && it->lo >= 0) {
@@ -233,8 +233,8 @@ static void write_direction(const struct security_group_spec *g, const char *dir
                 buf_printf(out, "%s code %d ", name, it->hi);
         } else if (has_ports(it->protocol)) {
             /* Any port: narrower rules with the same remote side add nothing. */
-            while (end < folded.n && folded.v[end].protocol == it->protocol
-                   && STREQ(folded.v[end].remote, it->remote))
+            while (end < folded.n && folded.v[end].protocol == it->protocol &&
+                   STREQ(folded.v[end].remote, it->remote))
                 end++;
         }
         buf_adds(out, "accept\n");

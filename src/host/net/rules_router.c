@@ -67,8 +67,8 @@ static int64_t forwarding_last(const struct port_forwarding_spec *f)
 static bool forwarding_valid(const struct port_forwarding_spec *f)
 {
     int64_t n = forwarding_last(f) - f->external_port;
-    return forwarding_protocol(f) && f->external_port > 0 && f->external_port + n <= 65535
-           && f->internal_port > 0 && f->internal_port + n <= 65535;
+    return forwarding_protocol(f) && f->external_port > 0 && f->external_port + n <= 65535 &&
+           f->internal_port > 0 && f->internal_port + n <= 65535;
 }
 
 static void forwarding(const struct port_forwarding_spec *f, struct buf *out)
@@ -76,7 +76,8 @@ static void forwarding(const struct port_forwarding_spec *f, struct buf *out)
     struct ip outside, inside;
     char text[IP_TEXT_SIZE];
     const char *protocol = forwarding_protocol(f);
-    if (!forwarding_valid(f) || !parse4(f->external_address, &outside) || !parse4(f->internal_address, &inside))
+    if (!forwarding_valid(f) || !parse4(f->external_address, &outside) ||
+        !parse4(f->internal_address, &inside))
         return;
     int first = (int)f->external_port, last = (int)forwarding_last(f), to = (int)f->internal_port;
     buf_printf(out, "\t\tip daddr %s %s dport %d", ip_text(&outside, text), protocol, first);
@@ -105,7 +106,8 @@ static void pair_map(const struct router_spec *r, bool in, struct buf *out)
             continue;
         buf_adds(out, any ? ",\n\t\t\t" : "\t\telements = {\n\t\t\t");
         any = true;
-        buf_printf(out, "%s : %s", ip_text(in ? &outside : &inside, from), ip_text(in ? &inside : &outside, to));
+        buf_printf(out, "%s : %s", ip_text(in ? &outside : &inside, from),
+                   ip_text(in ? &inside : &outside, to));
     }
     buf_adds(out, any ? "\n\t\t}\n\t}\n" : "\t}\n");
 }
@@ -121,12 +123,13 @@ static void limits(const struct router_spec *r, bool in, struct buf *out)
         if (kbps <= 0 || kbps > INT32_MAX || !parse4(f->floating_address, &outside))
             continue;
         long long bytes = kbps * 125;
-        buf_printf(out, "\t\tip %s %s limit rate over %lld bytes/second burst %lld bytes drop\n", in ? "daddr" : "saddr",
-                   ip_text(&outside, text), bytes, MAX(bytes / 10, 20000LL));
+        buf_printf(out, "\t\tip %s %s limit rate over %lld bytes/second burst %lld bytes drop\n",
+                   in ? "daddr" : "saddr", ip_text(&outside, text), bytes, MAX(bytes / 10, 20000LL));
     }
 }
 
-int rules_router(const struct router_spec *r, const struct router_devices *dev, struct arena *a, struct buf *out)
+int rules_router(const struct router_spec *r, const struct router_devices *dev, struct arena *a,
+                 struct buf *out)
 {
     struct ip address;
     char text[IP_TEXT_SIZE];
@@ -146,7 +149,8 @@ int rules_router(const struct router_spec *r, const struct router_devices *dev, 
 
     buf_adds(out, "\tchain limit_in {\n\t\ttype filter hook prerouting priority -300; policy accept;\n");
     limits(r, true, out);
-    buf_adds(out, "\t}\n\tchain limit_out {\n\t\ttype filter hook postrouting priority 150; policy accept;\n");
+    buf_adds(out,
+             "\t}\n\tchain limit_out {\n\t\ttype filter hook postrouting priority 150; policy accept;\n");
     limits(r, false, out);
     buf_adds(out, "\t}\n\tchain prerouting {\n\t\ttype nat hook prerouting priority -100; policy accept;\n");
     VEC_FOREACH(f, &r->port_forwardings)
@@ -155,19 +159,24 @@ int rules_router(const struct router_spec *r, const struct router_devices *dev, 
                   "\tchain forward {\n\t\ttype filter hook forward priority 0; policy accept;\n"
                   "\t\tct state invalid drop\n");
     if (gw && r->gateway->enable_snat)
-        buf_printf(out, "\t\tct status dnat accept\n"
-                        "\t\tiifname \"%s\" ct state new meta nfproto ipv4 drop\n", gw);
+        buf_printf(out,
+                   "\t\tct status dnat accept\n"
+                   "\t\tiifname \"%s\" ct state new meta nfproto ipv4 drop\n",
+                   gw);
     buf_adds(out, "\t}\n\tchain postrouting {\n\t\ttype nat hook postrouting priority 100; policy accept;\n");
     if (gw) {
         bool have = gateway_address(r, &address);
         buf_printf(out, "\t\toifname \"%s\" snat ip to ip saddr map @floating_out\n", gw);
-        buf_printf(out, "\t\toifname != \"%s\" ct status dnat ip saddr @internal snat ip to ip saddr map @floating_out\n",
-                   gw);
+        buf_printf(
+            out,
+            "\t\toifname != \"%s\" ct status dnat ip saddr @internal snat ip to ip saddr map @floating_out\n",
+            gw);
         if (have)
             buf_printf(out, "\t\toifname != \"%s\" ct status dnat ip saddr @internal snat ip to %s\n", gw,
                        ip_text(&address, text));
         if (have && r->gateway->enable_snat)
-            buf_printf(out, "\t\toifname \"%s\" ip saddr @internal snat ip to %s\n", gw, ip_text(&address, text));
+            buf_printf(out, "\t\toifname \"%s\" ip saddr @internal snat ip to %s\n", gw,
+                       ip_text(&address, text));
     }
     buf_adds(out, "\t}\n}\n");
     return arena_failed(a) ? -ENOMEM : buf_error(out);
@@ -192,10 +201,10 @@ bool flow_translated(const struct router_spec *r, const struct flow *f)
     int dport = f->dport;
     bool forwarded = false;
     VEC_FOREACH(p, &r->port_forwardings) {
-        if (f->icmp || !forwarding_valid(p) || !parse4(p->external_address, &outside)
-            || !parse4(p->internal_address, &inside) || !ip_equal(&outside, &f->dst)
-            || f->protocol != (str_eq(p->protocol, "tcp") ? 6 : 17) || f->dport < p->external_port
-            || f->dport > forwarding_last(p))
+        if (f->icmp || !forwarding_valid(p) || !parse4(p->external_address, &outside) ||
+            !parse4(p->internal_address, &inside) || !ip_equal(&outside, &f->dst) ||
+            f->protocol != (str_eq(p->protocol, "tcp") ? 6 : 17) || f->dport < p->external_port ||
+            f->dport > forwarding_last(p))
             continue;
         dst = inside;
         dport = (int)(p->internal_port + f->dport - p->external_port);

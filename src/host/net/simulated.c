@@ -18,7 +18,7 @@ struct simulated {
     uint32_t magic;
     struct buf state;
     size_t ports;
-    struct arena *arena;            /* failures */
+    struct arena *arena; /* failures */
     struct strmap failures;
     unsigned fail_pass;
     int fail_error;
@@ -89,7 +89,10 @@ static int simulated_converge(struct net_driver *d, const struct net_spec *wante
     VEC_FOREACH(n, &wanted->networks) {
         const char *why = reason(s, a, n->id);
         struct network_observed o = {
-            .id = arena_strdup(a, n->id), .up = !why, .dhcp_up = !why && n->dhcp_mac, .reason = why,
+            .id = arena_strdup(a, n->id),
+            .up = !why,
+            .dhcp_up = !why && n->dhcp_mac,
+            .reason = why,
         };
         vec_push(a, &seen.networks, o);
     }
@@ -101,7 +104,9 @@ static int simulated_converge(struct net_driver *d, const struct net_spec *wante
         if (!why && !network_known(wanted, p->network_id))
             why = arena_strdup(a, "The port's network is not part of what was asked for.");
         struct port_observed o = {
-            .id = arena_strdup(a, p->id), .wired = !why, .device = arena_strdup(a, port_device(p, name)),
+            .id = arena_strdup(a, p->id),
+            .wired = !why,
+            .device = arena_strdup(a, port_device(p, name)),
             .reason = why,
         };
         vec_push(a, &seen.ports, o);

@@ -44,7 +44,8 @@ static void load(const char *name, struct arena *a, struct net_fixture *fx)
     assert_non_null(tree);
     struct decode_error problem;
     memset(fx, 0, sizeof(*fx));
-    assert_int_equal(schema_decode(&NET_SPEC_SCHEMA, tree, DECODE_STORED, 0, a, &fx->spec, NULL, &problem), 0);
+    assert_int_equal(schema_decode(&NET_SPEC_SCHEMA, tree, DECODE_STORED, 0, a, &fx->spec, NULL, &problem),
+                     0);
     fx->in.spec = &fx->spec;
     uint32_t zone = 0, mark = 10;
     VEC_FOREACH(n, &fx->spec.networks) {
@@ -80,8 +81,8 @@ static void compare(const char *name, const char *suffix, const char *text)
 static void host_tables(void **state)
 {
     (void)state;
-    static const char *const CASES[] = { "one_port", "remote_group", "security_off", "allowed_pairs", "ipv6",
-                                         "folding", "stateless", "two_networks" };
+    static const char *const CASES[] = { "one_port", "remote_group", "security_off", "allowed_pairs",
+                                         "ipv6",     "folding",      "stateless",    "two_networks" };
     for (size_t i = 0; i < ARRAY_SIZE(CASES); i++) {
         _cleanup_(arena_freep) struct arena *a = arena_new(0);
         _cleanup_(buf_done) struct buf out = BUF_MAX(1 << 22);
@@ -132,14 +133,17 @@ static void dnsmasq_files(void **state)
     assert_int_equal(advertise_render(&fx.spec, &fx.spec.routers.v[0], inner, "/run/x", a, &advertise), 0);
     assert_non_null(advertise);
     compare("advertise", "conf", advertise);
-    fx.spec.routers.v[0].interfaces.n = 1;          /* the leg with IPv4 only */
+    fx.spec.routers.v[0].interfaces.n = 1; /* the leg with IPv4 only */
     assert_int_equal(advertise_render(&fx.spec, &fx.spec.routers.v[0], inner, "/run/x", a, &advertise), 0);
     assert_null(advertise);
 }
 
 static struct flow flow_of(int protocol, const char *src, int sport, const char *dst, int dport)
 {
-    struct flow f = { .protocol = protocol, .sport = (uint16_t)sport, .dport = (uint16_t)dport, .zone = 1,
+    struct flow f = { .protocol = protocol,
+                      .sport = (uint16_t)sport,
+                      .dport = (uint16_t)dport,
+                      .zone = 1,
                       .icmp = protocol == 1 || protocol == 58 };
     assert_true(ip_parse(src, &f.src) && ip_parse(dst, &f.dst));
     f.family = f.src.family;
@@ -161,7 +165,7 @@ static void flows_are_judged(void **state)
     assert_true(flow_allowed(x, &f));
     f = flow_of(6, "192.0.2.1", 4000, "10.0.0.5", 23);
     assert_false(flow_allowed(x, &f));
-    f.zone = 9;                     /* another network's flow between the same addresses */
+    f.zone = 9; /* another network's flow between the same addresses */
     assert_true(flow_allowed(x, &f));
     f = flow_of(6, "10.0.0.5", 4000, "192.0.2.1", 23);
     assert_true(flow_allowed(x, &f));
@@ -224,8 +228,17 @@ static void addresses(void **state)
     struct ip_range r;
     struct ip ip;
     int prefix;
-    static const char *const BAD[] = { "", "/", "10.0.0.1/", "10.0.0.1/33", "10.0.0.1/-1", "10.0.0.1/1x", "::/129",
-                                       "10.0.0.1;drop", "fe80::1%eth0", "10.0.0", "1.2.3.4/00000000000000000024" };
+    static const char *const BAD[] = { "",
+                                       "/",
+                                       "10.0.0.1/",
+                                       "10.0.0.1/33",
+                                       "10.0.0.1/-1",
+                                       "10.0.0.1/1x",
+                                       "::/129",
+                                       "10.0.0.1;drop",
+                                       "fe80::1%eth0",
+                                       "10.0.0",
+                                       "1.2.3.4/00000000000000000024" };
     for (size_t i = 0; i < ARRAY_SIZE(BAD) - 1; i++)
         assert_false(ip_range_parse(BAD[i], &r));
     assert_false(ip_range_parse(NULL, &r));
@@ -233,8 +246,8 @@ static void addresses(void **state)
     assert_int_equal(prefix, 26);
 
     ip_ranges l = { 0 };
-    static const char *const IN[] = { "10.0.1.0/24", "10.0.0.0/24", "10.0.0.7", "10.0.2.0", "::1", "255.255.255.255",
-                                      "2001:db8::/32", "2001:db8:1::/48" };
+    static const char *const IN[] = { "10.0.1.0/24", "10.0.0.0/24",     "10.0.0.7",      "10.0.2.0",
+                                      "::1",         "255.255.255.255", "2001:db8::/32", "2001:db8:1::/48" };
     for (size_t i = 0; i < ARRAY_SIZE(IN); i++) {
         assert_true(ip_range_parse(IN[i], &r));
         vec_push(a, &l, r);
@@ -258,9 +271,11 @@ static void addresses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(host_tables),      cmocka_unit_test(router_tables),
+        cmocka_unit_test(host_tables),
+        cmocka_unit_test(router_tables),
         cmocka_unit_test(dnsmasq_files),
-        cmocka_unit_test(flows_are_judged), cmocka_unit_test(translations_are_judged),
+        cmocka_unit_test(flows_are_judged),
+        cmocka_unit_test(translations_are_judged),
         cmocka_unit_test(addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

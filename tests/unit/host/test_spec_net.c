@@ -20,8 +20,11 @@ static void round_trip(void **state)
     struct security_group_spec *g = vec_add(a, &spec.security_groups);
     g->id = "g1";
     struct security_rule_spec *rule = vec_add(a, &g->rules);
-    *rule = (struct security_rule_spec){ .id = "r1", .direction = "ingress", .ethertype = "IPv4",
-                                         .protocol = INT_NULL, .port_range_min = 0,
+    *rule = (struct security_rule_spec){ .id = "r1",
+                                         .direction = "ingress",
+                                         .ethertype = "IPv4",
+                                         .protocol = INT_NULL,
+                                         .port_range_min = 0,
                                          .port_range_max = INT_NULL };
     struct router_spec *r = vec_add(a, &spec.routers);
     r->id = "r";
@@ -90,7 +93,9 @@ static void simulated_converges(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip), cmocka_unit_test(names), cmocka_unit_test(simulated_converges),
+        cmocka_unit_test(round_trip),
+        cmocka_unit_test(names),
+        cmocka_unit_test(simulated_converges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
