@@ -331,7 +331,7 @@ static const char *find_endpoint(struct work *w, json_t *catalog)
     return NULL;
 }
 
-static int fetch_elsewhere(struct work *w)
+static int fetch_elsewhere(struct work *w, uint64_t most)
 {
     _cleanup_(http_client_freep) struct http_client *client = NULL;
     _cleanup_(json_decrefp) json_t *catalog = NULL, *remote = NULL;
@@ -363,8 +363,7 @@ static int fetch_elsewhere(struct work *w)
         strmap_set(w->a, &w->brought, key, json_string_value(v));
     w->image->disk_format = arena_strdup(w->a, json_get_string(remote, "disk_format"));
     w->image->container_format = arena_strdup(w->a, json_get_string(remote, "container_format"));
-    return web_fetch(w->s, w->a, arena_printf(w->a, "%s/file", url), &headers, true,
-                     w->s->o.image_size_max > 0 ? (uint64_t)w->s->o.image_size_max : UINT64_MAX, &w->info,
+    return web_fetch(w->s, w->a, arena_printf(w->a, "%s/file", url), &headers, true, most, &w->info,
                      &w->fault);
 }
 
@@ -388,24 +387,44 @@ static int take_blob(struct work *w, struct blob_store *store, const char *key)
     return 0;
 }
 
+/* The most bytes that the image may have now: those of one image, and what the project has left. */
+static int room(struct work *w, uint64_t *ret)
+{
+    struct txn *t;
+    int64_t left;
+    int r = store_read(api_store(w->s->api), w->a, &t);
+    if (r < 0)
+        return r;
+    r = image_quota_left(t, w->image->owner, "image_size_total", &left);
+    txn_done(t);
+    *ret = w->s->o.image_size_max > 0 ? (uint64_t)w->s->o.image_size_max : UINT64_MAX;
+    if (left >= 0)
+        *ret = MIN(*ret, (uint64_t)left);
+    return r;
+}
+
 static int obtain(struct work *w)
 {
+    uint64_t most;
+    int r = room(w, &most);
+    if (r != 0)
+        return r;
     if (w->copy) {
         struct blob_store *store = w->image->stores.n ? image_store(w->s, w->image->stores.v[0]) : NULL;
         return store ? take_blob(w, store, w->image->blob) : give_up(w, "The image has no bytes in a store.");
     }
-    if (STREQ(w->name, "glance-direct"))
-        return take_blob(w, w->s->stores[0], w->staged);
-    int r;
+    if (STREQ(w->name, "glance-direct")) {
+        r = take_blob(w, w->s->stores[0], w->staged);
+        return r == 0 && w->info.size > most ? give_up(w, "The project's quota of image bytes is used up.")
+                                             : r;
+    }
     if (STREQ(w->name, "web-download")) {
         const char *url = json_get_string(w->method, "uri");
         r = web_check(w->s, url, &w->fault);
         if (r == 0)
-            r = web_fetch(w->s, w->a, url, NULL, false,
-                          w->s->o.image_size_max > 0 ? (uint64_t)w->s->o.image_size_max : UINT64_MAX,
-                          &w->info, &w->fault);
+            r = web_fetch(w->s, w->a, url, NULL, false, most, &w->info, &w->fault);
     } else {
-        r = fetch_elsewhere(w);
+        r = fetch_elsewhere(w, most);
     }
     if (r == 0) {
         w->have = true;
@@ -661,7 +680,9 @@ int import_run(struct image_state *s, struct arena *a, const char *task_id)
         log_error("an import broke", KV("task", task_id), KV("error", strerror(-r)));
         (void)give_up(&w, "The import broke: see the log of the image service.");
     }
-    if (r != 0) {
+    if (r != 0 && s->stopping) {
+        r = 0; /* it stays as it is, and is done again at the next start */
+    } else if (r != 0) {
         struct image_task gone = { .head.id = task_id };
         w.task = w.task ? w.task : &gone;
         log_info("an image was not imported", KV("task", task_id), KV("reason", w.fault.message));

@@ -84,6 +84,9 @@ struct image_state {
     struct blob_store *cache;
     struct strv methods;
     struct watch *watch;
+    pthread_mutex_t fetch_mutex;
+    struct http_client *fetching[16]; /* to be interrupted when we stop */
+    _Atomic bool stopping;
     _Atomic uint64_t generation;         /* grows whenever an image changes */
     _Atomic uint64_t n_images, n_public; /* roughly, for the way that lists are read */
     struct pages *pages;
@@ -179,6 +182,8 @@ int web_check(struct image_state *s, const char *url, struct fault *f);
  * 0; FAULT with the reason; negative. */
 int web_fetch(struct image_state *s, struct arena *a, const char *url, const struct strmap *headers,
               bool trusted, uint64_t size_max, struct blob_info *ret, struct fault *f);
+/* Ends fetches under way, and those to come, with FAULT. */
+void web_stop(struct image_state *s);
 /* The size that a HEAD tells; 0 unknown. FAULT 400 when it can't be had. */
 int web_size(struct image_state *s, struct arena *a, const char *url, int64_t *ret_size, struct fault *f);
 

@@ -198,12 +198,14 @@ static void state_free(struct image_state *s)
 {
     if (!s)
         return;
+    web_stop(s);
     tasks_stop(s);
     watch_close(s->watch);
     pages_free(s->pages);
     for (size_t k = 0; k < s->n_stores; k++)
         blob_store_free(s->stores[k]);
     blob_store_free(s->cache);
+    pthread_mutex_destroy(&s->fetch_mutex);
     arena_free(s->arena);
     free(s);
 }
@@ -254,6 +256,7 @@ static int image_start(struct api *api)
     if (!s)
         return -ENOMEM;
     s->api = api;
+    pthread_mutex_init(&s->fetch_mutex, NULL);
     s->arena = arena_new(0);
     int r = s->arena ? 0 : -ENOMEM;
     if (r == 0 && cloud_config(api))

@@ -4,8 +4,8 @@
  * A URL is checked twice. By its text: http or https, a port and host that are allowed, no
  * user name, and not literally a private address. And by what the name became: the client
  * asks for each address that it is about to connect to, so a name that resolves to 127.0.0.1
- * or 169.254.169.254, at once or only the second time, is refused there. Redirects go through
- * the same gate. The operator names networks that are allowed all the same.
+ * or 169.254.169.254, at once or only the second time, is refused there. Each redirect goes
+ * through both gates again. The operator names networks that are allowed all the same.
  */
 #include "image/internal.h"
 
@@ -167,6 +167,8 @@ struct fetch {
 static int fetch_write(void *arg, const void *data, size_t n)
 {
     struct fetch *w = arg;
+    if (w->state->stopping)
+        return -ECANCELED;
     int r = blob_written(w->writer) + n > w->size_max ? -EFBIG : blob_write(w->writer, data, n);
     w->failure = r;
     return r ? -ECANCELED : 0;
@@ -184,16 +186,60 @@ static int failed(struct fault *f, const char *url, const char *why)
 }
 
 #define FETCH_TIMEOUT HOURS(6)
+#define REDIRECTS_MAX 5
 
-int web_fetch(struct image_state *s, struct arena *a, const char *url, const struct strmap *headers,
-              bool trusted, uint64_t size_max, struct blob_info *ret, struct fault *f)
+static bool fetching_add(struct image_state *s, struct http_client *c)
 {
-    _cleanup_(http_client_freep) struct http_client *client = NULL;
+    bool added = false;
+    pthread_mutex_lock(&s->fetch_mutex);
+    for (size_t k = 0; !added && !s->stopping && k < ARRAY_SIZE(s->fetching); k++)
+        if (!s->fetching[k]) {
+            s->fetching[k] = c;
+            added = true;
+        }
+    pthread_mutex_unlock(&s->fetch_mutex);
+    return added;
+}
+
+static void fetching_drop(struct image_state *s, const struct http_client *c)
+{
+    pthread_mutex_lock(&s->fetch_mutex);
+    for (size_t k = 0; k < ARRAY_SIZE(s->fetching); k++)
+        if (s->fetching[k] == c)
+            s->fetching[k] = NULL;
+    pthread_mutex_unlock(&s->fetch_mutex);
+}
+
+void web_stop(struct image_state *s)
+{
+    pthread_mutex_lock(&s->fetch_mutex);
+    s->stopping = true;
+    for (size_t k = 0; k < ARRAY_SIZE(s->fetching); k++)
+        if (s->fetching[k])
+            http_client_interrupt(s->fetching[k]);
+    pthread_mutex_unlock(&s->fetch_mutex);
+}
+
+/* Where a redirect leads; null when it is none that we follow. */
+static const char *redirected(struct arena *a, const char *url, const struct http_reply *reply)
+{
+    const char *to = strmap_get(&reply->headers, "location");
+    if (!to || reply->status < 301 || reply->status > 308 || reply->status == 304)
+        return NULL;
+    if (to[0] != '/' || to[1] == '/')
+        return to;
+    const char *host = strstr(url, "://");
+    size_t n = host ? (size_t)(host + 3 - url) + strcspn(host + 3, "/?#") : 0;
+    return n ? arena_printf(a, "%.*s%s", (int)n, url, to) : NULL;
+}
+
+/* One request. 0; FAULT; BLOB_MISSING with *ret_next: it leads there. */
+static int fetch_once(struct image_state *s, struct arena *a, struct http_client *client, const char *url,
+                      const struct strmap *headers, bool trusted, uint64_t size_max, struct blob_info *ret,
+                      const char **ret_next, struct fault *f)
+{
     _cleanup_(blob_abortp) struct blob_writer *writer = NULL;
-    struct http_client_options o = { .timeout = FETCH_TIMEOUT };
-    int r = http_client_new(&o, &client);
-    if (r == 0)
-        r = blob_begin(s->stores[0], 0, &writer);
+    int r = blob_begin(s->stores[0], 0, &writer);
     if (r == BLOB_FULL)
         return failed(f, url, "the image store is full.");
     if (r != 0)
@@ -222,6 +268,8 @@ int web_fetch(struct image_state *s, struct arena *a, const char *url, const str
         log_debug("a fetch failed", KV("url", url), KV("error", strerror(-r)));
         return failed(f, url, "there was no answer, or it is not allowed.");
     }
+    if (!trusted && (*ret_next = redirected(a, url, &reply)))
+        return BLOB_MISSING;
     if (reply.status != 200)
         return failed(f, url, arena_printf(a, "the answer was %d.", reply.status));
     const char *length = strmap_get(&reply.headers, "content-length");
@@ -229,6 +277,28 @@ int web_fetch(struct image_state *s, struct arena *a, const char *url, const str
         return failed(f, url, "the answer was cut short.");
     r = blob_finish(writer, ret);
     return r == BLOB_FULL ? failed(f, url, "the image store is full.") : r;
+}
+
+int web_fetch(struct image_state *s, struct arena *a, const char *url, const struct strmap *headers,
+              bool trusted, uint64_t size_max, struct blob_info *ret, struct fault *f)
+{
+    _cleanup_(http_client_freep) struct http_client *client = NULL;
+    struct http_client_options o = { .timeout = FETCH_TIMEOUT };
+    int r = http_client_new(&o, &client);
+    if (r != 0)
+        return r;
+    if (!fetching_add(s, client))
+        return failed(f, url, "too much is being fetched at once.");
+    r = BLOB_MISSING;
+    for (unsigned hop = 0; r == BLOB_MISSING && hop <= REDIRECTS_MAX; hop++) {
+        const char *next = NULL;
+        r = fetch_once(s, a, client, url, headers, trusted, size_max, ret, &next, f);
+        if (r == BLOB_MISSING && web_check(s, next, f) != 0)
+            r = failed(f, url, "it leads to where nothing may be fetched from.");
+        url = next ? next : url;
+    }
+    fetching_drop(s, client);
+    return r == BLOB_MISSING ? failed(f, url, "it leads to too many places.") : r;
 }
 
 int web_size(struct image_state *s, struct arena *a, const char *url, int64_t *ret_size, struct fault *f)
