@@ -77,7 +77,8 @@ static int put_cred(struct call *c, const struct app_cred *x, const char *secret
     if (r == 0 && x->access_rule_ids.n)
         r = put_rules(c, &x->access_rule_ids);
     json_put_object(&c->out, "links");
-    json_put_string(&c->out, "self", v3_url(c, "users/%s/application_credentials/%s", x->user_id, x->head.id));
+    json_put_string(&c->out, "self",
+                    v3_url(c, "users/%s/application_credentials/%s", x->user_id, x->head.id));
     json_close_object(&c->out);
     json_close_object(&c->out);
     return r;
@@ -104,8 +105,8 @@ int app_cred_list(struct call *c)
         r = call_read(c);
     if (r)
         return r;
-    if (!query_where(&q, c->arena, "user_id", Q_EQ, call_param(c, "user_id"))
-        || (name && !query_where(&q, c->arena, "name", Q_EQ, name)))
+    if (!query_where(&q, c->arena, "user_id", Q_EQ, call_param(c, "user_id")) ||
+        (name && !query_where(&q, c->arena, "name", Q_EQ, name)))
         return -ENOMEM;
     r = txn_list(c->txn, &q, &l);
     list_open(c, "application_credentials");
@@ -160,15 +161,16 @@ struct making {
 /* Those asked for, which must be among the token's; or all of the token's. */
 static int choose_roles(struct call *c, struct app_cred *x)
 {
-    VEC_FOREACH(want, &x->roles) {
+    VEC_FOREACH (want, &x->roles) {
         size_t i = 0;
         if (!want->id == !want->name)
             return bad_request(c, "Invalid input for field 'roles': a role is named by its id or its name");
-        while (i < c->auth->roles.n
-               && !(want->id ? STREQ(want->id, c->auth->role_ids.v[i]) : STREQ(want->name, c->auth->roles.v[i])))
+        while (i < c->auth->roles.n &&
+               !(want->id ? STREQ(want->id, c->auth->role_ids.v[i]) : STREQ(want->name, c->auth->roles.v[i])))
             i++;
         if (i == c->auth->roles.n)
-            return call_fault(c, 400, "ApplicationCredentialValidationError", "Invalid application credential: "
+            return call_fault(c, 400, "ApplicationCredentialValidationError",
+                              "Invalid application credential: "
                               "Cannot create an application credential with unassigned role");
         (void)strv_add(c->arena, &x->role_ids, c->auth->role_ids.v[i]);
     }
@@ -189,12 +191,14 @@ static int settle_rule(struct call *c, const struct access_rule *want, const cha
         return r;
     }
     if (!want->service || !want->method || !want->path)
-        return bad_request(c, "Invalid input for field 'access_rules': service, method and path are required");
+        return bad_request(c,
+                           "Invalid input for field 'access_rules': service, method and path are required");
     struct results l = { 0 };
     int r = list_where(c->txn, &IDENTITY_ACCESS_RULE_KIND, "user_id", c->auth->user_id, &l);
     for (size_t i = 0; i < l.n; i++) {
         old = l.v[i];
-        if (STREQ(old->service, want->service) && STREQ(old->method, want->method) && STREQ(old->path, want->path)) {
+        if (STREQ(old->service, want->service) && STREQ(old->method, want->method) &&
+            STREQ(old->path, want->path)) {
             *ret_id = old->head.id;
             return r;
         }
@@ -215,7 +219,7 @@ static int make(struct call *c)
     x.secret_hash = m->hash;
     x.role_ids = x.access_rule_ids = (struct strv){ 0 };
     int r = choose_roles(c, &x);
-    VEC_FOREACH(rule, &x.access_rules) {
+    VEC_FOREACH (rule, &x.access_rules) {
         const char *id = NULL;
         if (r == 0)
             r = settle_rule(c, rule, &id);
@@ -225,8 +229,11 @@ static int make(struct call *c)
     if (r == 0)
         r = txn_put(c->txn, &IDENTITY_APP_CRED_KIND, &x);
     if (r == TXN_TAKEN)
-        return conflict(c, "Conflict occurred attempting to store application_credential - Duplicate entry found "
-                        "with name %s.", x.name);
+        return conflict(
+            c,
+            "Conflict occurred attempting to store application_credential - Duplicate entry found "
+            "with name %s.",
+            x.name);
     return r ? r : put_one(c, &x, m->secret);
 }
 
@@ -243,12 +250,14 @@ int app_cred_create(struct call *c)
     if (r)
         return r;
     if (!c->auth->project_id)
-        return call_fault(c, 403, "Forbidden", "An application credential needs a project: the token has none.");
+        return call_fault(c, 403, "Forbidden",
+                          "An application credential needs a project: the token has none.");
     if (in->expires_at && in->expires_at <= clock_wall())
-        return call_fault(c, 400, "ValidationExpirationError",
-                          "The 'expires_at' must not be before now. The server could not comply with the request "
-                          "since it is either malformed or otherwise incorrect. The client is assumed to be in "
-                          "error.");
+        return call_fault(
+            c, 400, "ValidationExpirationError",
+            "The 'expires_at' must not be before now. The server could not comply with the request "
+            "since it is either malformed or otherwise incorrect. The client is assumed to be in "
+            "error.");
     if (str_empty(m->secret)) {
         unsigned char raw[64];
         char text[96];
@@ -327,12 +336,15 @@ static int rule_drop(struct call *c)
     struct query q = { .kind = &IDENTITY_APP_CRED_KIND };
     int r = rule_find(c, "identity:delete_access_rule", &x);
     if (r == 0)
-        r = query_where(&q, c->arena, "access_rule_ids", Q_KEY, x->head.id) ? txn_find(c->txn, &q, &user) : -ENOMEM;
+        r = query_where(&q, c->arena, "access_rule_ids", Q_KEY, x->head.id) ? txn_find(c->txn, &q, &user)
+                                                                            : -ENOMEM;
     if (r)
         return r;
     if (user)
-        return call_fault(c, 403, "Forbidden", "You are not authorized to perform the requested action: May not "
-                          "delete access rule in use by application credential %s.", user->head.id);
+        return call_fault(c, 403, "Forbidden",
+                          "You are not authorized to perform the requested action: May not "
+                          "delete access rule in use by application credential %s.",
+                          user->head.id);
     c->status = 204;
     return txn_delete(c->txn, &IDENTITY_ACCESS_RULE_KIND, x->head.id);
 }

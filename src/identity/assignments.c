@@ -13,16 +13,16 @@
 struct line {
     const struct assignment *from;
     const char *role_id, *prior_role_id;
-    const char *user_id, *group_id;         /* group_id with user_id: by membership */
-    const char *project_id, *domain_id;     /* neither: the system */
-    bool inherited;                         /* shown as inherited */
+    const char *user_id, *group_id;     /* group_id with user_id: by membership */
+    const char *project_id, *domain_id; /* neither: the system */
+    bool inherited;                     /* shown as inherited */
 };
 
 struct listing {
     struct call *c;
     const char *user, *group, *role, *project, *domain, *inherited_to;
     bool system, effective, names, subtree;
-    struct strv projects;                   /* wanted: the project and those below */
+    struct strv projects; /* wanted: the project and those below */
     struct snapshot *snapshot;
     VEC_OF(struct line) lines;
 };
@@ -46,9 +46,9 @@ static bool is_wanted(const struct listing *x, const struct line *l)
 
 static bool same(const struct line *a, const struct line *b)
 {
-    return STREQ(a->role_id, b->role_id) && str_eq(a->user_id, b->user_id) && str_eq(a->group_id, b->group_id)
-           && str_eq(a->project_id, b->project_id) && str_eq(a->domain_id, b->domain_id)
-           && a->inherited == b->inherited;
+    return STREQ(a->role_id, b->role_id) && str_eq(a->user_id, b->user_id) &&
+           str_eq(a->group_id, b->group_id) && str_eq(a->project_id, b->project_id) &&
+           str_eq(a->domain_id, b->domain_id) && a->inherited == b->inherited;
 }
 
 static bool add_line(struct listing *x, const struct line *l)
@@ -56,7 +56,7 @@ static bool add_line(struct listing *x, const struct line *l)
     if (!is_wanted(x, l))
         return true;
     if (x->effective)
-        VEC_FOREACH(old, &x->lines)
+        VEC_FOREACH (old, &x->lines)
             if (same(old, l))
                 return true;
     return vec_push(x->c->arena, &x->lines, *l);
@@ -193,7 +193,8 @@ static int read_arguments(struct listing *x)
     if (x->effective && x->group)
         return bad_request(c, "Combining effective and group filter will always result in an empty list.");
     if (x->effective && x->domain && x->inherited_to)
-        return bad_request(c, "Combining effective, domain and inherited filters will always result in an empty "
+        return bad_request(c,
+                           "Combining effective, domain and inherited filters will always result in an empty "
                            "list.");
     if (x->subtree && !x->project)
         return bad_request(c, "scope.project.id must be specified if include_subtree is also specified");
@@ -258,8 +259,8 @@ static const char *assignment_url(struct call *c, const struct assignment *a)
     if (STREQ(a->target_type, "system"))
         return v3_url(c, "system/%s/%s/roles/%s", actor, a->actor_id, a->role_id);
     const char *target = STREQ(a->target_type, "project") ? "projects" : "domains";
-    return v3_url(c, "%s%s/%s/%s/%s/roles/%s%s", a->inherited ? "OS-INHERIT/" : "", target, a->target_id, actor,
-                  a->actor_id, a->role_id, a->inherited ? "/inherited_to_projects" : "");
+    return v3_url(c, "%s%s/%s/%s/%s/roles/%s%s", a->inherited ? "OS-INHERIT/" : "", target, a->target_id,
+                  actor, a->actor_id, a->role_id, a->inherited ? "/inherited_to_projects" : "");
 }
 
 static int put_line(struct listing *x, const struct line *l)
@@ -317,8 +318,8 @@ int assignments_list(struct call *c)
         (void)vec_push(c->arena, &m, ((struct pair){ "target.domain_id", c->auth->domain_id }));
     int r = read_arguments(&x);
     if (r == 0)
-        r = call_require(c, x.subtree ? "identity:list_role_assignments_for_tree" : "identity:list_role_assignments",
-                         &m);
+        r = call_require(
+            c, x.subtree ? "identity:list_role_assignments_for_tree" : "identity:list_role_assignments", &m);
     if (r == 0)
         r = call_read(c);
     if (r == 0)
@@ -332,7 +333,7 @@ int assignments_list(struct call *c)
     for (size_t i = 0; i < found.n && r == 0; i++)
         r = add_targets(&x, found.v[i]);
     list_open(c, "role_assignments");
-    VEC_FOREACH(l, &x.lines) {
+    VEC_FOREACH (l, &x.lines) {
         bool show = true;
         if (r == 0 && c->auth->domain_id)
             r = in_domain(c, l, &show);

@@ -24,7 +24,7 @@ struct proof {
     struct identity *id;
     const char *user_id;
     unsigned methods;
-    usec_t expires_at;              /* 0: none of the methods ends earlier */
+    usec_t expires_at; /* 0: none of the methods ends earlier */
     char parent_audit_id[AUDIT_ID_SIZE];
     struct app_cred *app_cred;
     const struct token_info *token;
@@ -61,12 +61,14 @@ static int object_member(struct call *c, const json_t *o, const char *key, const
 
 static int expecting(struct call *c, const char *attribute, const char *target)
 {
-    return bad_request(c, "Expecting to find %s in %s. The server could not comply with the request since it is "
+    return bad_request(c,
+                       "Expecting to find %s in %s. The server could not comply with the request since it is "
                        "either malformed or otherwise incorrect. The client is assumed to be in error.",
                        attribute, target);
 }
 
-static int find_by_name(struct txn *t, const struct kind *k, const char *domain_id, const char *name, void **ret)
+static int find_by_name(struct txn *t, const struct kind *k, const char *domain_id, const char *name,
+                        void **ret)
 {
     struct arena *a = txn_arena(t);
     const char *key = folded(a, arena_printf(a, "%s/%s", domain_id, name));
@@ -134,8 +136,8 @@ static int failure_note(struct txn *t, void *arg)
     usec_t now = clock_wall();
     struct lockout l = { .head.id = f->user_id, .failures = old ? old->failures + 1 : 1, .last_at = now };
     /* Once the lock has opened, counting begins anew. */
-    if (old && old->failures >= f->id->config->lockout_attempts
-        && now - old->last_at >= SECONDS(f->id->config->lockout_seconds))
+    if (old && old->failures >= f->id->config->lockout_attempts &&
+        now - old->last_at >= SECONDS(f->id->config->lockout_seconds))
         l.failures = 1;
     return txn_put(t, &IDENTITY_LOCKOUT_KIND, &l);
 }
@@ -153,8 +155,8 @@ static bool counts_failures(const struct proof *p, const struct user *u)
 static bool locked(const struct proof *p, const struct lockout *l)
 {
     const struct cloud_config *k = p->id->config;
-    return l && l->failures >= k->lockout_attempts
-           && (k->lockout_seconds == 0 || clock_wall() - l->last_at < SECONDS(k->lockout_seconds));
+    return l && l->failures >= k->lockout_attempts &&
+           (k->lockout_seconds == 0 || clock_wall() - l->last_at < SECONDS(k->lockout_seconds));
 }
 
 /* ---- methods ---- */
@@ -171,8 +173,9 @@ static int proved(struct proof *p, const char *user_id, unsigned method)
 static bool inactive(const struct proof *p, const struct user *u)
 {
     usec_t seen = u->last_active_at ? u->last_active_at : u->created_at;
-    return p->id->config->user_inactive_days > 0 && seen && clock_wall() - seen > DAYS(p->id->config->user_inactive_days)
-           && !option_true(u->options, "ignore_user_inactivity");
+    return p->id->config->user_inactive_days > 0 && seen &&
+           clock_wall() - seen > DAYS(p->id->config->user_inactive_days) &&
+           !option_true(u->options, "ignore_user_inactivity");
 }
 
 static int touch_user(struct txn *t, void *arg)
@@ -196,8 +199,8 @@ static int after_password(struct proof *p, struct user *u, const struct lockout 
         if (r < 0)
             return r;
     }
-    bool first_use = k->change_password_first && u->password_by_admin
-                     && !option_true(u->options, "ignore_change_password_upon_first_use");
+    bool first_use = k->change_password_first && u->password_by_admin &&
+                     !option_true(u->options, "ignore_change_password_upon_first_use");
     if ((u->password_expires_at && u->password_expires_at <= clock_wall()) || first_use) {
         counter_inc(&refused);
         return call_fault(c, 401, "PasswordExpired",
@@ -231,7 +234,7 @@ static int method_password(struct proof *p, struct txn **t, const json_t *data)
         r = txn_get(*t, &IDENTITY_LOCKOUT_KIND, u->head.id, &l);
     if (r)
         return r;
-    txn_done(TAKE_PTR(*t));         /* hashing takes long */
+    txn_done(TAKE_PTR(*t)); /* hashing takes long */
     bool right;
     r = password_check(p->id, u ? u->head.id : NULL, u ? u->password_hash : NULL, password, &right);
     if (r < 0)
@@ -293,14 +296,16 @@ static int method_token(struct proof *p, struct txn **t, const json_t *data)
     if (r)
         return r;
     if (i->payload.trust_id)
-        return call_fault(c, 403, "Forbidden", "Using trust-scoped token to create another token. Create a new "
+        return call_fault(c, 403, "Forbidden",
+                          "Using trust-scoped token to create another token. Create a new "
                           "trust-scoped token instead");
     if (i->payload.app_cred_id)
-        return call_fault(c, 403, "Forbidden", "Application credential tokens can't be used to get other tokens.");
+        return call_fault(c, 403, "Forbidden",
+                          "Application credential tokens can't be used to get other tokens.");
     p->token = i;
     p->expires_at = i->payload.expires_at;
-    memcpy(p->parent_audit_id,
-           *i->payload.parent_audit_id ? i->payload.parent_audit_id : i->payload.audit_id, AUDIT_ID_SIZE);
+    memcpy(p->parent_audit_id, *i->payload.parent_audit_id ? i->payload.parent_audit_id : i->payload.audit_id,
+           AUDIT_ID_SIZE);
     return proved(p, i->payload.user_id, METHOD_TOKEN | i->payload.methods);
 }
 
@@ -383,7 +388,8 @@ static int check_methods(struct proof *p, struct txn **t)
     if (!json_is_array(list))
         return bad_request(c, list ? "Invalid input for field 'methods': it is not of type 'array'"
                                    : "Invalid input: 'methods' is a required property");
-    json_array_foreach(list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         const char *name = json_string_value(item);
         size_t k = 0;
         if (!name)
@@ -424,9 +430,11 @@ static int check_factors(struct proof *p, struct txn *t)
         return 0;
     const char *const *have = token_methods(p->methods, names);
     size_t i, k;
-    json_array_foreach(rules, i, rule) {
+    json_array_foreach(rules, i, rule)
+    {
         bool met = json_array_size(rule) > 0;
-        json_array_foreach(rule, k, name) {
+        json_array_foreach(rule, k, name)
+        {
             bool found = false;
             for (size_t m = 0; have[m]; m++)
                 found = found || str_eq(have[m], json_string_value(name));
@@ -544,7 +552,8 @@ static int settle_scope(struct proof *x, struct txn **t, struct token_payload *p
     static const char *const NAMES[] = { "project", "domain", "system", "unscoped", "OS-TRUST:trust" };
     if (x->app_cred) {
         if (scope)
-            return call_fault(c, 401, "ApplicationCredentialAuthError", "Error authenticating with application "
+            return call_fault(c, 401, "ApplicationCredentialAuthError",
+                              "Error authenticating with application "
                               "credential: Application credentials cannot request a scope.");
         p->scope = SCOPE_PROJECT;
         p->scope_id = x->app_cred->project_id;

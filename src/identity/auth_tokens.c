@@ -34,8 +34,8 @@ int auth_get(struct call *c)
     uint64_t generation = atomic_load(&id->generation);
     if (!i)
         return -ENOMEM;
-    int r = subject(c, head ? "identity:check_token" : "identity:validate_token",
-                    late ? EXPIRED_WINDOW : 0, i);
+    int r =
+        subject(c, head ? "identity:check_token" : "identity:validate_token", late ? EXPIRED_WINDOW : 0, i);
     if (r)
         return r;
     /* A service that does not know of access rules would let through what they forbid. */
@@ -56,7 +56,8 @@ int auth_get(struct call *c)
 static int write_revocation(struct call *c)
 {
     const struct token_info *i = c->data;
-    struct revocation x = { .head.id = i->payload.audit_id, .revoked_at = clock_wall(),
+    struct revocation x = { .head.id = i->payload.audit_id,
+                            .revoked_at = clock_wall(),
                             .expires_at = i->payload.expires_at };
     c->status = 204;
     return txn_put(c->txn, &IDENTITY_REVOCATION_KIND, &x);
@@ -76,7 +77,8 @@ int auth_catalog(struct call *c)
 {
     _cleanup_(snapshot_unrefp) struct snapshot *s = NULL;
     if (!c->auth->project_id)
-        return call_fault(c, 403, "Forbidden", "A project-scoped token is required to produce a service catalog.");
+        return call_fault(c, 403, "Forbidden",
+                          "A project-scoped token is required to produce a service catalog.");
     int r = call_read(c);
     if (r == 0)
         r = snapshot_get(c->api, c->txn, &s);
@@ -149,7 +151,8 @@ int revoke_events(struct call *c)
     usec_t from = 0;
     if (since && time_parse(since, &from) < 0)
         return bad_request(c, "invalid date format %s", since);
-    if (from && !query_where(&q, c->arena, "revoked_at", Q_GE, arena_printf(c->arena, "%lld", (long long)from)))
+    if (from &&
+        !query_where(&q, c->arena, "revoked_at", Q_GE, arena_printf(c->arena, "%lld", (long long)from)))
         return -ENOMEM;
     int r = call_read(c);
     if (r == 0)

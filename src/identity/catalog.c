@@ -75,7 +75,8 @@ static int region_update(struct call *c, const void *before, void *object)
     return r ? r : check_parent_region(c, x);
 }
 
-static int count_where(struct txn *t, const struct kind *k, const char *field, const char *value, uint64_t *ret)
+static int count_where(struct txn *t, const struct kind *k, const char *field, const char *value,
+                       uint64_t *ret)
 {
     struct query q = { .kind = k };
     return query_where(&q, txn_arena(t), field, Q_EQ, value) ? txn_count(t, &q, ret) : -ENOMEM;
@@ -88,9 +89,9 @@ static int region_empty(struct call *c, const char *id, const char *asked)
     uint64_t n = 0;
     int r = count_where(c->txn, &IDENTITY_ENDPOINT_KIND, "region_id", id, &n);
     if (r == 0 && n)
-        return call_fault(c, 403, "RegionDeletionError",
-                          "Unable to delete region %s because it or its child regions have associated endpoints.",
-                          asked);
+        return call_fault(
+            c, 403, "RegionDeletionError",
+            "Unable to delete region %s because it or its child regions have associated endpoints.", asked);
     if (r == 0)
         r = list_where(c->txn, &IDENTITY_REGION_KIND, "parent_region_id", id, &below);
     for (size_t i = 0; i < below.n && r == 0; i++) {
@@ -109,9 +110,19 @@ static int region_remove(struct call *c, void *object)
 }
 
 const struct resource REGION_RESOURCE = {
-    .one = "region", .many = "regions", .kind = &IDENTITY_REGION_KIND, .title = "Region", .not_found = "NotFound", .not_found_noun = "region",
-    .scope = everything, .visible = anything, .render = region_render, .create = region_create,
-    .update = region_update, .remove = region_remove, .hex_ids = true,
+    .one = "region",
+    .many = "regions",
+    .kind = &IDENTITY_REGION_KIND,
+    .title = "Region",
+    .not_found = "NotFound",
+    .not_found_noun = "region",
+    .scope = everything,
+    .visible = anything,
+    .render = region_render,
+    .create = region_create,
+    .update = region_update,
+    .remove = region_remove,
+    .hex_ids = true,
 };
 
 int region_put(struct call *c)
@@ -139,7 +150,8 @@ static int service_create(struct call *c, void *object)
 static int service_update(struct call *c, const void *before, void *object)
 {
     struct catalog_service *x = object;
-    return extra_merge(c, &CATALOG_SERVICE_SCHEMA, ((const struct catalog_service *)before)->extra, &x->extra);
+    return extra_merge(c, &CATALOG_SERVICE_SCHEMA, ((const struct catalog_service *)before)->extra,
+                       &x->extra);
 }
 
 static int endpoint_purge(struct txn *t, const char *id)
@@ -162,9 +174,19 @@ static int service_remove(struct call *c, void *object)
 }
 
 const struct resource SERVICE_RESOURCE = {
-    .one = "service", .many = "services", .kind = &IDENTITY_SERVICE_KIND, .title = "Service",
-    .not_found = "NotFound", .not_found_noun = "service", .scope = everything, .visible = anything, .filter = filter_operators,
-    .render = service_render, .create = service_create, .update = service_update, .remove = service_remove,
+    .one = "service",
+    .many = "services",
+    .kind = &IDENTITY_SERVICE_KIND,
+    .title = "Service",
+    .not_found = "NotFound",
+    .not_found_noun = "service",
+    .scope = everything,
+    .visible = anything,
+    .filter = filter_operators,
+    .render = service_render,
+    .create = service_create,
+    .update = service_update,
+    .remove = service_remove,
     .hex_ids = true,
 };
 
@@ -233,9 +255,19 @@ static int endpoint_filter(struct call *c, struct query *q, const char *name, co
 }
 
 const struct resource ENDPOINT_RESOURCE = {
-    .one = "endpoint", .many = "endpoints", .kind = &IDENTITY_ENDPOINT_KIND, .title = "Endpoint",
-    .not_found = "NotFound", .not_found_noun = "endpoint", .scope = everything, .visible = anything, .filter = endpoint_filter,
-    .render = endpoint_render, .create = endpoint_create, .update = endpoint_update, .remove = endpoint_remove,
+    .one = "endpoint",
+    .many = "endpoints",
+    .kind = &IDENTITY_ENDPOINT_KIND,
+    .title = "Endpoint",
+    .not_found = "NotFound",
+    .not_found_noun = "endpoint",
+    .scope = everything,
+    .visible = anything,
+    .filter = endpoint_filter,
+    .render = endpoint_render,
+    .create = endpoint_create,
+    .update = endpoint_update,
+    .remove = endpoint_remove,
     .hex_ids = true,
 };
 
@@ -252,19 +284,23 @@ static int check_filters(struct call *c, const struct endpoint_group *g)
 {
     static const char *const KNOWN[] = { "service_id", "region_id", "interface", "enabled" };
     char why[200];
-    _cleanup_(json_decrefp) json_t *filters = json_parse(str_or(g->filters, ""), strlen(str_or(g->filters, "")), why,
-                                                         sizeof(why));
+    _cleanup_(json_decrefp) json_t *filters =
+        json_parse(str_or(g->filters, ""), strlen(str_or(g->filters, "")), why, sizeof(why));
     const char *key;
     json_t *value;
     if (!json_is_object(filters))
         return bad_request(c, "Invalid input for field 'filters': it is not of type 'object'");
-    json_object_foreach(filters, key, value) {
+    json_object_foreach(filters, key, value)
+    {
         bool known = false;
         for (size_t i = 0; i < ARRAY_SIZE(KNOWN); i++)
             known = known || STREQ(KNOWN[i], key);
         if (!known)
-            return bad_request(c, "Endpoint group filters: '%.64s' is not one of service_id, region_id, interface, "
-                               "enabled.", key);
+            return bad_request(
+                c,
+                "Endpoint group filters: '%.64s' is not one of service_id, region_id, interface, "
+                "enabled.",
+                key);
     }
     return 0;
 }
@@ -282,21 +318,33 @@ static int group_update(struct call *c, const void *before, void *object)
 
 static int group_remove(struct call *c, void *object)
 {
-    return delete_where(c->txn, &IDENTITY_CATALOG_LINK_KIND, "endpoint_group_id", ((const struct object *)object)->id);
+    return delete_where(c->txn, &IDENTITY_CATALOG_LINK_KIND, "endpoint_group_id",
+                        ((const struct object *)object)->id);
 }
 
 const struct resource ENDPOINT_GROUP_RESOURCE = {
-    .one = "endpoint_group", .many = "endpoint_groups", .kind = &IDENTITY_ENDPOINT_GROUP_KIND,
-    .title = "Endpoint group", .not_found = "NotFound", .not_found_noun = "endpoint group", .scope = everything, .visible = anything,
-    .filter = filter_operators, .render = group_render, .create = group_create, .update = group_update,
-    .remove = group_remove, .hex_ids = true,
+    .one = "endpoint_group",
+    .many = "endpoint_groups",
+    .kind = &IDENTITY_ENDPOINT_GROUP_KIND,
+    .title = "Endpoint group",
+    .not_found = "NotFound",
+    .not_found_noun = "endpoint group",
+    .scope = everything,
+    .visible = anything,
+    .filter = filter_operators,
+    .render = group_render,
+    .create = group_create,
+    .update = group_update,
+    .remove = group_remove,
+    .hex_ids = true,
 };
 
 bool endpoint_fits(const struct endpoint *e, const json_t *filters)
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)filters, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)filters, key, value)
+    {
         const char *text = json_string_value(value);
         bool fits = STREQ(key, "service_id")  ? str_eq(text, e->service_id)
                     : STREQ(key, "region_id") ? str_eq(text, e->region_id)

@@ -26,8 +26,8 @@ void put_self(struct call *c, struct json_out *o, const char *collection, const 
     json_close_object(o);
 }
 
-static void page_links(struct call *c, const struct resource *r, const struct results *l, const struct query *q,
-                       struct json_out *o)
+static void page_links(struct call *c, const struct resource *r, const struct results *l,
+                       const struct query *q, struct json_out *o)
 {
     (void)r;
     const char *last = l->n ? ((const struct object *)l->v[l->n - 1])->id : NULL;
@@ -41,8 +41,12 @@ static void page_links(struct call *c, const struct resource *r, const struct re
 }
 
 const struct list_style IDENTITY_LIST_STYLE = {
-    .limit_arg = "limit", .marker_arg = "marker", .sort_key_arg = "sort_key", .sort_dir_arg = "sort_dir",
-    .limit_zero_is_all = true, .links = page_links,
+    .limit_arg = "limit",
+    .marker_arg = "marker",
+    .sort_key_arg = "sort_key",
+    .sort_dir_arg = "sort_dir",
+    .limit_zero_is_all = true,
+    .links = page_links,
 };
 
 void list_open(struct call *c, const char *many)
@@ -70,7 +74,8 @@ void put_extra(struct json_out *o, const char *extra)
     _cleanup_(json_decrefp) json_t *tree = extra ? json_parse(extra, strlen(extra), why, sizeof(why)) : NULL;
     const char *key;
     json_t *value;
-    json_object_foreach(tree, key, value) {
+    json_object_foreach(tree, key, value)
+    {
         json_key(o, key);
         json_tree_out(o, value);
     }
@@ -92,7 +97,8 @@ int extra_merge(struct call *c, const struct schema *s, const char *old, const c
     const char *key;
     json_t *value;
     _cleanup_(json_decrefp) json_t *all = NULL;
-    json_object_foreach(c->body, key, value) {
+    json_object_foreach(c->body, key, value)
+    {
         if (schema_field(s, key) || STREQ(key, "links"))
             continue;
         if (!all && !(all = object_of(old)))
@@ -119,13 +125,16 @@ int options_merge(struct call *c, const char *old, const char **text, const char
     _cleanup_(json_decrefp) json_t *all = object_of(old);
     const char *key;
     json_t *value;
-    json_object_foreach(given, key, value) {
+    json_object_foreach(given, key, value)
+    {
         size_t i = 0;
         while (known[i] && !STREQ(known[i], key))
             i++;
         if (!known[i])
-            return bad_request(c, "Invalid input for field 'options': Additional properties are not allowed "
-                               "('%.64s' was unexpected)", key);
+            return bad_request(c,
+                               "Invalid input for field 'options': Additional properties are not allowed "
+                               "('%.64s' was unexpected)",
+                               key);
         bool list = strstr(key, "rules") != NULL;
         if (!json_is_null(value) && (list ? !json_is_array(value) : !json_is_boolean(value)))
             return bad_request(c, "Invalid input for field 'options/%s': it must be %s", key,
@@ -151,9 +160,10 @@ int refuse_immutable(struct call *c, const char *before, const char *after, cons
 {
     if (!option_true(before, "immutable") || (after && !option_true(after, "immutable")))
         return 0;
-    return call_fault(c, 403, "ResourceUpdateForbidden",
-                      "Unable to %s immutable %s resource: `%s. Set resource option \"immutable\" to false first.",
-                      after ? "update" : "delete", what, id);
+    return call_fault(
+        c, 403, "ResourceUpdateForbidden",
+        "Unable to %s immutable %s resource: `%s. Set resource option \"immutable\" to false first.",
+        after ? "update" : "delete", what, id);
 }
 
 /* ---- faults ---- */
@@ -170,7 +180,8 @@ int not_found(struct call *c, const char *what, const char *id)
 
 int forbidden(struct call *c, const char *rule)
 {
-    return call_fault(c, 403, "Forbidden", "You are not authorized to perform the requested action: %s.", rule);
+    return call_fault(c, 403, "Forbidden", "You are not authorized to perform the requested action: %s.",
+                      rule);
 }
 
 int bad_request(struct call *c, const char *format, ...)
@@ -204,8 +215,9 @@ int refuse_restricted(struct call *c)
     const struct token_info *i = auth_info(c->auth);
     if (!i || !i->payload.app_cred_id || i->app_cred_unrestricted)
         return 0;
-    return forbidden(c, "Using method 'application_credential' is not allowed for managing additional application "
-                     "credentials");
+    return forbidden(
+        c, "Using method 'application_credential' is not allowed for managing additional application "
+           "credentials");
 }
 
 /* ---- targets ---- */
@@ -273,11 +285,15 @@ const char *domain_for_create(struct call *c)
 
 int filter_operators(struct call *c, struct query *q, const char *name, const char *value)
 {
-    static const struct { const char *suffix; enum query_op op; bool nocase; } OPERATORS[] = {
+    static const struct {
+        const char *suffix;
+        enum query_op op;
+        bool nocase;
+    } OPERATORS[] = {
         { "__contains", Q_CONTAINS, false }, { "__icontains", Q_CONTAINS, true },
         { "__startswith", Q_STARTS, false }, { "__istartswith", Q_STARTS, true },
-        { "__endswith", Q_ENDS, false }, { "__iendswith", Q_ENDS, true },
-        { "__equals", Q_EQ, false }, { "__iequals", Q_EQ, true },
+        { "__endswith", Q_ENDS, false },     { "__iendswith", Q_ENDS, true },
+        { "__equals", Q_EQ, false },         { "__iequals", Q_EQ, true },
     };
     for (size_t i = 0; i < ARRAY_SIZE(OPERATORS); i++) {
         if (!str_ends(name, OPERATORS[i].suffix))

@@ -45,10 +45,11 @@ static int credential_scope(struct call *c, struct query *q)
     int r = allowed(c, "identity:list_credentials", c->auth->user_id);
     struct strmap nobody = { 0 };
     (void)vec_push(c->arena, &nobody, ((struct pair){ "target.credential.user_id", "" }));
-    if (r == 0 && !call_allowed(c, "identity:get_credential", &nobody)
-        && !query_where(q, c->arena, "user_id", Q_EQ, c->auth->user_id))
+    if (r == 0 && !call_allowed(c, "identity:get_credential", &nobody) &&
+        !query_where(q, c->arena, "user_id", Q_EQ, c->auth->user_id))
         return -ENOMEM;
-    if (r == 0 && delegated(c) && !query_where(q, c->arena, "project_id", Q_EQ, str_or(c->auth->project_id, "")))
+    if (r == 0 && delegated(c) &&
+        !query_where(q, c->arena, "project_id", Q_EQ, str_or(c->auth->project_id, "")))
         return -ENOMEM;
     return r;
 }
@@ -108,7 +109,7 @@ static int credential_create(struct call *c, void *object)
     struct credential *x = object;
     struct user *u;
     if (!GIVEN(&c->given, &CREDENTIAL_SCHEMA, struct credential, project_id))
-        x->project_id = NULL;       /* the caller's own project is no default here */
+        x->project_id = NULL; /* the caller's own project is no default here */
     int r = allowed(c, "identity:create_credential", x->user_id);
     if (r == 0)
         r = need(c, &IDENTITY_USER_KIND, "user", x->user_id, &u);
@@ -147,10 +148,20 @@ static int credential_remove(struct call *c, void *object)
 }
 
 const struct resource CREDENTIAL_RESOURCE = {
-    .one = "credential", .many = "credentials", .kind = &IDENTITY_CREDENTIAL_KIND, .title = "Credential",
-    .not_found = "NotFound", .not_found_noun = "credential", .scope = credential_scope, .visible = any_credential, .filter = filter_operators,
-    .render = credential_render, .create = credential_create, .update = credential_update,
-    .remove = credential_remove, .hex_ids = true,
+    .one = "credential",
+    .many = "credentials",
+    .kind = &IDENTITY_CREDENTIAL_KIND,
+    .title = "Credential",
+    .not_found = "NotFound",
+    .not_found_noun = "credential",
+    .scope = credential_scope,
+    .visible = any_credential,
+    .filter = filter_operators,
+    .render = credential_render,
+    .create = credential_create,
+    .update = credential_update,
+    .remove = credential_remove,
+    .hex_ids = true,
 };
 
 int credential_show(struct call *c)
@@ -209,9 +220,11 @@ static int make_ec2(struct call *c)
         r = within_scope(c, project_id);
     if (r)
         return r;
-    struct credential x = { .user_id = user_id, .project_id = project_id, .type = "ec2",
-                            .access_key = uuid_hex_new(c->arena) };
-    x.blob = arena_printf(c->arena, "{\"access\": \"%s\", \"secret\": \"%s\"}", x.access_key, uuid_hex_new(c->arena));
+    struct credential x = {
+        .user_id = user_id, .project_id = project_id, .type = "ec2", .access_key = uuid_hex_new(c->arena)
+    };
+    x.blob = arena_printf(c->arena, "{\"access\": \"%s\", \"secret\": \"%s\"}", x.access_key,
+                          uuid_hex_new(c->arena));
     x.head.id = uuid_hex_new(c->arena);
     if (i) {
         x.trust_id = i->payload.trust_id;
@@ -243,7 +256,8 @@ int ec2_list(struct call *c)
         r = need(c, &IDENTITY_USER_KIND, "user", call_param(c, "user_id"), &u);
     if (r)
         return r;
-    if (!query_where(&q, c->arena, "user_id", Q_EQ, u->head.id) || !query_where(&q, c->arena, "type", Q_EQ, "ec2"))
+    if (!query_where(&q, c->arena, "user_id", Q_EQ, u->head.id) ||
+        !query_where(&q, c->arena, "type", Q_EQ, "ec2"))
         return -ENOMEM;
     r = txn_list(c->txn, &q, &l);
     list_open(c, "credentials");

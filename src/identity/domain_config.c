@@ -11,7 +11,8 @@ static const char DEFAULTS[] =
     "{\"identity\": {\"driver\": \"sql\", \"list_limit\": null},"
     " \"ldap\": {\"url\": \"ldap://localhost\", \"user\": null, \"suffix\": \"cn=example,cn=com\","
     " \"query_scope\": \"one\", \"page_size\": 0, \"user_tree_dn\": null, \"user_filter\": null,"
-    " \"user_objectclass\": \"inetOrgPerson\", \"user_id_attribute\": \"cn\", \"user_name_attribute\": \"sn\","
+    " \"user_objectclass\": \"inetOrgPerson\", \"user_id_attribute\": \"cn\", \"user_name_attribute\": "
+    "\"sn\","
     " \"user_mail_attribute\": \"mail\", \"user_enabled_attribute\": \"enabled\", \"group_tree_dn\": null,"
     " \"group_filter\": null, \"group_objectclass\": \"groupOfNames\", \"group_id_attribute\": \"cn\","
     " \"group_name_attribute\": \"ou\", \"group_member_attribute\": \"member\", \"use_tls\": false}}";
@@ -35,10 +36,12 @@ static int refuse(struct call *c, const char *reason)
 static int no_config(struct call *c)
 {
     const char *group = strmap_get(&c->params, "group"), *option = strmap_get(&c->params, "option");
-    const char *what = option ? arena_printf(c->arena, "option %s in group %s", option, group)
-                       : group ? arena_printf(c->arena, "group %s", group) : "any options";
+    const char *what = option  ? arena_printf(c->arena, "option %s in group %s", option, group)
+                       : group ? arena_printf(c->arena, "group %s", group)
+                               : "any options";
     const char *id = strmap_get(&c->params, "id");
-    return call_fault(c, 404, "DomainConfigNotFound", "Could not find %s in domain configuration for domain %s.", what,
+    return call_fault(c, 404, "DomainConfigNotFound",
+                      "Could not find %s in domain configuration for domain %s.", what,
                       str_or(id, "default"));
 }
 
@@ -102,7 +105,8 @@ static int check(struct call *c, const json_t *all)
     json_t *options;
     if (!json_is_object(all) || !json_object_size(all))
         return refuse(c, "no options specified");
-    json_object_foreach((json_t *)(uintptr_t)all, group, options) {
+    json_object_foreach((json_t *)(uintptr_t)all, group, options)
+    {
         if (!known_group(group))
             return refuse(c, "a group other than identity and ldap is not supported");
         if (!json_is_object(options))
@@ -137,7 +141,8 @@ int domain_config_put(struct call *c)
     return call_write(c, put_whole);
 }
 
-/* What the body has is laid over what is there: for a group {"group": {...}}, for an option {"option": value}. */
+/* What the body has is laid over what is there: for a group {"group": {...}}, for an option {"option":
+ * value}. */
 static int patch(struct call *c)
 {
     const char *group = strmap_get(&c->params, "group"), *option = strmap_get(&c->params, "option");
@@ -166,7 +171,8 @@ static int patch(struct call *c)
     r = check(c, change);
     const char *name;
     json_t *options;
-    json_object_foreach(r ? NULL : change, name, options) {
+    json_object_foreach(r ? NULL : change, name, options)
+    {
         json_t *there = json_object_get(all, name);
         if (there ? json_object_update(there, options) < 0 : json_object_set(all, name, options) < 0)
             return -ENOMEM;

@@ -26,7 +26,7 @@ static void hmac(const void *key, size_t n, const void *text, size_t size, unsig
     unsigned length;
     unsigned char mac[EVP_MAX_MD_SIZE] = { 0 };
     if (!HMAC(EVP_sha256(), key, (int)n, text, size, mac, &length))
-        random_bytes(mac, 32);      /* nothing equals it */
+        random_bytes(mac, 32); /* nothing equals it */
     memcpy(out, mac, 32);
 }
 
@@ -50,8 +50,8 @@ static bool equal(const char *a, const char *b)
 /* ---- version 4 ---- */
 
 /* HMAC of the text under the key that follows from secret, date, region and service. */
-static void sign_4(const char *secret, const char *date, const char *region, const char *service, const char *text,
-                   char out[65])
+static void sign_4(const char *secret, const char *date, const char *region, const char *service,
+                   const char *text, char out[65])
 {
     unsigned char key[32];
     char first[512];
@@ -82,9 +82,8 @@ static const char *header_of(const json_t *headers, const char *name)
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)headers, key, value)
-        if (strcasecmp(key, name) == 0)
-            return json_string_value(value);
+    json_object_foreach((json_t *)(uintptr_t)headers, key,
+                        value) if (strcasecmp(key, name) == 0) return json_string_value(value);
     return NULL;
 }
 
@@ -94,9 +93,8 @@ static void canonical_query(struct arena *a, const json_t *params, struct buf *o
     struct strv keys = { 0 };
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)params, key, value)
-        if (!STREQ(key, "X-Amz-Signature"))
-            (void)strv_add(a, &keys, key);
+    json_object_foreach((json_t *)(uintptr_t)params, key, value) if (!STREQ(key, "X-Amz-Signature"))(void)
+        strv_add(a, &keys, key);
     strv_sort(&keys);
     for (size_t i = 0; i < keys.n; i++) {
         const json_t *v = json_object_get(params, keys.v[i]);
@@ -123,8 +121,9 @@ static const char *signature_4(struct arena *a, const json_t *o, const char *sec
     _cleanup_(buf_done) struct buf request = BUF_MAX(1 << 20);
     if (!date)
         date = json_get_string(params, "X-Amz-Date");
-    if (!verb || !path || !body_hash || !names || !credential || !date || !strv_split(a, &parts, credential, "/")
-        || parts.n != 5 || !str_starts(date, parts.v[1]) || !strv_split(a, &list, names, ";"))
+    if (!verb || !path || !body_hash || !names || !credential || !date ||
+        !strv_split(a, &parts, credential, "/") || parts.n != 5 || !str_starts(date, parts.v[1]) ||
+        !strv_split(a, &list, names, ";"))
         return NULL;
     buf_printf(&request, "%s\n%s\n", verb, path);
     if (strcasecmp(verb, "POST") != 0)
@@ -210,8 +209,8 @@ static bool s3_signed_right(struct arena *a, const json_t *o, const char *secret
     }
     struct strv lines = { 0 }, scope = { 0 };
     char out[65];
-    if (!strv_split(a, &lines, text, "\n") || lines.n != 4 || !strv_split(a, &scope, lines.v[2], "/") || scope.n != 4
-        || !STREQ(scope.v[3], "aws4_request"))
+    if (!strv_split(a, &lines, text, "\n") || lines.n != 4 || !strv_split(a, &scope, lines.v[2], "/") ||
+        scope.n != 4 || !STREQ(scope.v[3], "aws4_request"))
         return false;
     sign_4(secret, scope.v[0], scope.v[1], scope.v[2], text, out);
     return equal(given, out);
@@ -231,8 +230,12 @@ static int find_key(struct txn *t, struct arena *a, const char *access, struct c
     struct credential *x = *ret;
     _cleanup_(json_decrefp) json_t *blob = json_parse(x->blob, strlen(x->blob), why, sizeof(why));
     *ret_secret = arena_strdup(a, json_get_string(blob, "secret"));
-    *p = (struct token_payload){ .user_id = x->user_id, .scope = SCOPE_PROJECT, .scope_id = str_or(x->project_id, ""),
-                                 .methods = METHOD_EC2, .trust_id = x->trust_id, .app_cred_id = x->app_cred_id };
+    *p = (struct token_payload){ .user_id = x->user_id,
+                                 .scope = SCOPE_PROJECT,
+                                 .scope_id = str_or(x->project_id, ""),
+                                 .methods = METHOD_EC2,
+                                 .trust_id = x->trust_id,
+                                 .app_cred_id = x->app_cred_id };
     if (x->trust_id) {
         r = txn_get(t, &IDENTITY_TRUST_KIND, x->trust_id, &trust);
         if (r == 0 && trust && trust->impersonation)
@@ -277,7 +280,7 @@ static int fresh(struct call *c, const json_t *o)
         text = json_get_string(params, "X-Amz-Date");
     if (!text)
         return 0;
-    if (strlen(text) == 16 && text[8] == 'T') {         /* 20260131T120000Z */
+    if (strlen(text) == 16 && text[8] == 'T') { /* 20260131T120000Z */
         (void)snprintf(iso, sizeof(iso), "%.4s-%.2s-%.2sT%.2s:%.2s:%.2sZ", text, text + 4, text + 6, text + 9,
                        text + 11, text + 13);
         text = iso;

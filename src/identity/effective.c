@@ -60,7 +60,8 @@ static int actors_of(struct txn *t, struct arena *a, const char *user_id, struct
     return strv_add(a, ret, user_id) ? groups_of_user(t, a, user_id, ret) : -ENOMEM;
 }
 
-static struct condition *where_in(struct query *q, struct arena *a, const char *field, const struct strv *list)
+static struct condition *where_in(struct query *q, struct arena *a, const char *field,
+                                  const struct strv *list)
 {
     struct condition *w = query_where(q, a, field, Q_IN, NULL);
     if (w)
@@ -68,8 +69,8 @@ static struct condition *where_in(struct query *q, struct arena *a, const char *
     return w;
 }
 
-int effective_roles(struct api *api, struct txn *t, struct arena *a, const char *user_id, enum token_scope scope,
-                    const char *target_id, struct ref_list *ret)
+int effective_roles(struct api *api, struct txn *t, struct arena *a, const char *user_id,
+                    enum token_scope scope, const char *target_id, struct ref_list *ret)
 {
     static const char *const TYPES[] = { "", "project", "domain", "system" };
     struct strv actors = { 0 }, targets = { 0 }, ids = { 0 };
@@ -112,7 +113,9 @@ int effective_roles(struct api *api, struct txn *t, struct arena *a, const char 
     for (size_t i = 0; i < ids.n; i++) {
         const struct role_entry *e = snapshot_role(s, ids.v[i]);
         if (e && !e->domain_id)
-            (void)vec_push(a, ret, ((struct role_ref){ .id = arena_strdup(a, e->id), .name = arena_strdup(a, e->name) }));
+            (void)vec_push(
+                a, ret,
+                ((struct role_ref){ .id = arena_strdup(a, e->id), .name = arena_strdup(a, e->name) }));
     }
     return arena_failed(a) ? -ENOMEM : 0;
 }

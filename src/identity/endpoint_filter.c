@@ -25,7 +25,8 @@ static int read_association(struct call *c, struct association *x)
         r = need(c, &IDENTITY_ENDPOINT_GROUP_KIND, "endpoint group", group, &x->group);
     if (r == 0)
         x->link = (struct catalog_link){ .head.id = PAIR_ID(c->arena, x->project->head.id, endpoint, group),
-                                         .project_id = x->project->head.id, .endpoint_id = endpoint,
+                                         .project_id = x->project->head.id,
+                                         .endpoint_id = endpoint,
                                          .endpoint_group_id = group };
     return r;
 }

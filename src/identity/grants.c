@@ -26,10 +26,15 @@ static int grant_read(struct call *c, struct grant *g)
     const char *user = optional_param(c, "user_id"), *group = optional_param(c, "group_id");
     const char *project = optional_param(c, "project_id"), *domain = optional_param(c, "domain_id");
     const char *role = optional_param(c, "role_id");
-    *g = (struct grant){ .a = { .role_id = role, .actor_type = user ? "user" : "group",
-                                .actor_id = user ? user : group, .target_type = project ? "project"
-                                                                  : domain ? "domain" : "system",
-                                .target_id = project ? project : domain ? domain : "system",
+    *g = (struct grant){ .a = { .role_id = role,
+                                .actor_type = user ? "user" : "group",
+                                .actor_id = user ? user : group,
+                                .target_type = project  ? "project"
+                                               : domain ? "domain"
+                                                        : "system",
+                                .target_id = project  ? project
+                                             : domain ? domain
+                                                      : "system",
                                 .inherited = strstr(c->route->path, "inherited_to_projects") != NULL } };
     int r = call_read(c);
     if (r == 0 && user)
@@ -74,8 +79,8 @@ static int grant_allowed(struct call *c, const struct grant *g, const char *verb
 
 static void grant_id(struct call *c, struct grant *g)
 {
-    g->a.head.id = PAIR_ID(c->arena, g->a.actor_type, g->a.actor_id, g->a.target_type, g->a.target_id, g->a.role_id,
-                           g->a.inherited ? "inherited" : "");
+    g->a.head.id = PAIR_ID(c->arena, g->a.actor_type, g->a.actor_id, g->a.target_type, g->a.target_id,
+                           g->a.role_id, g->a.inherited ? "inherited" : "");
 }
 
 int grant_list(struct call *c)
@@ -106,9 +111,11 @@ int grant_list(struct call *c)
 
 static int no_such_grant(struct call *c, const struct grant *g)
 {
-    return call_fault(c, 404, "RoleAssignmentNotFound",
-                      "Could not find role assignment with role: %s, user or group: %s, project, domain, or system: "
-                      "%s.", g->a.role_id, g->a.actor_id, g->a.target_id);
+    return call_fault(
+        c, 404, "RoleAssignmentNotFound",
+        "Could not find role assignment with role: %s, user or group: %s, project, domain, or system: "
+        "%s.",
+        g->a.role_id, g->a.actor_id, g->a.target_id);
 }
 
 int grant_check(struct call *c)
@@ -139,8 +146,8 @@ static int put_grant(struct call *c)
     if (g.role->domain_id) {
         const char *domain = g.target ? g.target->is_domain ? g.target->head.id : g.target->domain_id : NULL;
         if (on_system(&g))
-            return bad_request(c, "The role %s is a domain-specific role and can't be assigned on the system.",
-                               g.a.role_id);
+            return bad_request(
+                c, "The role %s is a domain-specific role and can't be assigned on the system.", g.a.role_id);
         if (!str_eq(domain, g.role->domain_id))
             return call_fault(c, 403, "DomainSpecificRoleMismatch",
                               "Project %s must be in the same domain as the role %s being assigned.",

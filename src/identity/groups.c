@@ -53,8 +53,11 @@ static int group_remove(struct call *c, void *object)
 static int group_taken(struct call *c, const void *object)
 {
     const struct user_group *g = object;
-    return conflict(c, "Conflict occurred attempting to store group - Duplicate entry found with name %s at domain "
-                    "ID %s.", g->name, g->domain_id);
+    return conflict(
+        c,
+        "Conflict occurred attempting to store group - Duplicate entry found with name %s at domain "
+        "ID %s.",
+        g->name, g->domain_id);
 }
 
 static bool any_group(struct call *c, const void *object)
@@ -65,9 +68,21 @@ static bool any_group(struct call *c, const void *object)
 }
 
 const struct resource GROUP_RESOURCE = {
-    .one = "group", .many = "groups", .kind = &IDENTITY_GROUP_KIND, .title = "Group", .not_found = "NotFound", .not_found_noun = "group",
-    .scope = group_scope, .visible = any_group, .filter = filter_operators, .render = group_render,
-    .create = group_create, .update = group_update, .remove = group_remove, .taken = group_taken, .hex_ids = true,
+    .one = "group",
+    .many = "groups",
+    .kind = &IDENTITY_GROUP_KIND,
+    .title = "Group",
+    .not_found = "NotFound",
+    .not_found_noun = "group",
+    .scope = group_scope,
+    .visible = any_group,
+    .filter = filter_operators,
+    .render = group_render,
+    .create = group_create,
+    .update = group_update,
+    .remove = group_remove,
+    .taken = group_taken,
+    .hex_ids = true,
 };
 
 static int group_get(struct call *c, const char *rule, struct user_group **ret)
@@ -120,7 +135,8 @@ static int member_pair(struct call *c, struct membership *m, struct user **u)
         r = need(c, &IDENTITY_USER_KIND, "user", call_param(c, "user_id"), u);
     if (r == 0)
         *m = (struct membership){ .head.id = PAIR_ID(c->arena, g->head.id, (*u)->head.id),
-                                  .user_id = (*u)->head.id, .group_id = g->head.id };
+                                  .user_id = (*u)->head.id,
+                                  .group_id = g->head.id };
     return r;
 }
 

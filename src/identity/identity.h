@@ -22,15 +22,15 @@ int identity_project_find(struct txn *t, struct arena *a, const char *id_or_name
 /* The projects below this one, itself excluded. */
 int identity_project_tree(struct txn *t, struct arena *a, const char *project_id, struct strv *ret_ids);
 /* Names of the roles that the user has on the project now, implied and inherited ones included. */
-int identity_roles(struct api *api, struct txn *t, struct arena *a, const char *user_id, const char *project_id,
-                   struct strv *ret_names);
+int identity_roles(struct api *api, struct txn *t, struct arena *a, const char *user_id,
+                   const char *project_id, struct strv *ret_names);
 /* Opens a token for the auth of an EC2 or S3 signature: the credential of this access key, with its
  * secret, and the auth of its owner. 0; FAULT 401; negative. The caller checks the signature. */
 int identity_access_key(struct api *api, struct txn *t, struct arena *a, const char *access_key,
                         const char **ret_secret, struct auth *ret, struct fault *fault);
 /* A token for a user on a project without credentials, for services that act for a user later
  * (the agent's metadata proxy, say). 'out' has 1024 bytes. */
-int identity_issue(struct api *api, struct txn *t, struct arena *a, const char *user_id, const char *project_id,
-                   usec_t lifetime, char *out, struct fault *fault);
+int identity_issue(struct api *api, struct txn *t, struct arena *a, const char *user_id,
+                   const char *project_id, usec_t lifetime, char *out, struct fault *fault);
 
 #endif

@@ -68,16 +68,18 @@ static int in_use(struct call *c, const struct registered_limit *x, uint64_t *re
 
 static int used_fault(struct call *c, const struct registered_limit *x)
 {
-    return call_fault(c, 403, "RegisteredLimitError", "Unable to update or delete registered limit %s because there "
-                      "are project limits associated with it.", x->head.id);
+    return call_fault(c, 403, "RegisteredLimitError",
+                      "Unable to update or delete registered limit %s because there "
+                      "are project limits associated with it.",
+                      x->head.id);
 }
 
 static int registered_update(struct call *c, const void *before, void *object)
 {
     const struct registered_limit *old = before, *x = object;
     uint64_t n = 0;
-    bool moved = !str_eq(old->service_id, x->service_id) || !str_eq(old->region_id, x->region_id)
-                 || !str_eq(old->resource_name, x->resource_name);
+    bool moved = !str_eq(old->service_id, x->service_id) || !str_eq(old->region_id, x->region_id) ||
+                 !str_eq(old->resource_name, x->resource_name);
     int r = in_use(c, old, &n);
     if (r == 0 && n && moved)
         return used_fault(c, old);
@@ -98,10 +100,20 @@ static int registered_taken(struct call *c, const void *object)
 }
 
 const struct resource REGISTERED_LIMIT_RESOURCE = {
-    .one = "registered_limit", .many = "registered_limits", .kind = &IDENTITY_REGISTERED_LIMIT_KIND,
-    .title = "Registered limit", .not_found = "NotFound", .not_found_noun = "registered limit", .scope = everything, .visible = anything,
-    .filter = null_filter, .render = registered_render, .update = registered_update, .remove = registered_remove,
-    .taken = registered_taken, .hex_ids = true,
+    .one = "registered_limit",
+    .many = "registered_limits",
+    .kind = &IDENTITY_REGISTERED_LIMIT_KIND,
+    .title = "Registered limit",
+    .not_found = "NotFound",
+    .not_found_noun = "registered limit",
+    .scope = everything,
+    .visible = anything,
+    .filter = null_filter,
+    .render = registered_render,
+    .update = registered_update,
+    .remove = registered_remove,
+    .taken = registered_taken,
+    .hex_ids = true,
 };
 
 /* ---- limits ---- */
@@ -141,7 +153,8 @@ static int find_limit(struct call *c, const struct limit *like, const char *proj
     (void)query_where(&q, c->arena, "service_id", Q_EQ, like->service_id);
     (void)query_where(&q, c->arena, "resource_name", Q_EQ, like->resource_name);
     (void)query_where(&q, c->arena, "region_id", like->region_id ? Q_EQ : Q_NULL, like->region_id);
-    (void)query_where(&q, c->arena, project_id ? "project_id" : "domain_id", Q_EQ, project_id ? project_id : domain_id);
+    (void)query_where(&q, c->arena, project_id ? "project_id" : "domain_id", Q_EQ,
+                      project_id ? project_id : domain_id);
     return txn_find(c->txn, &q, ret);
 }
 
@@ -175,13 +188,14 @@ static int fits_tree(struct call *c, const struct limit *x, const struct registe
             return r;
         int64_t most = other ? other->resource_limit : standard->default_limit;
         return most >= 0 && (x->resource_limit < 0 || x->resource_limit > most)
-                   ? too_much(c, "the project's limit is more than its domain's") : 0;
+                   ? too_much(c, "the project's limit is more than its domain's")
+                   : 0;
     }
     int r = list_where(c->txn, &IDENTITY_PROJECT_KIND, "domain_id", x->domain_id, &projects);
     for (size_t i = 0; i < projects.n && r == 0; i++) {
         r = find_limit(c, x, ((const struct object *)projects.v[i])->id, NULL, &other);
-        if (r == 0 && other && x->resource_limit >= 0
-            && (other->resource_limit < 0 || other->resource_limit > x->resource_limit))
+        if (r == 0 && other && x->resource_limit >= 0 &&
+            (other->resource_limit < 0 || other->resource_limit > x->resource_limit))
             return too_much(c, "a project of the domain has a higher limit");
     }
     return r;
@@ -202,7 +216,8 @@ static int limit_check(struct call *c, const struct limit *x)
     if (r)
         return r;
     if (!standard)
-        return call_fault(c, 403, "NoLimitReference", "Unable to create a limit that has no corresponding registered "
+        return call_fault(c, 403, "NoLimitReference",
+                          "Unable to create a limit that has no corresponding registered "
                           "limit.");
     return fits_tree(c, x, standard);
 }
@@ -220,9 +235,19 @@ static int limit_taken(struct call *c, const void *object)
 }
 
 const struct resource LIMIT_RESOURCE = {
-    .one = "limit", .many = "limits", .kind = &IDENTITY_LIMIT_KIND, .title = "Limit", .not_found = "NotFound", .not_found_noun = "limit",
-    .scope = limit_scope, .visible = anything, .filter = null_filter, .render = limit_render,
-    .update = limit_update, .taken = limit_taken, .hex_ids = true,
+    .one = "limit",
+    .many = "limits",
+    .kind = &IDENTITY_LIMIT_KIND,
+    .title = "Limit",
+    .not_found = "NotFound",
+    .not_found_noun = "limit",
+    .scope = limit_scope,
+    .visible = anything,
+    .filter = null_filter,
+    .render = limit_render,
+    .update = limit_update,
+    .taken = limit_taken,
+    .hex_ids = true,
 };
 
 int limit_show(struct call *c)
@@ -238,10 +263,13 @@ int limit_show(struct call *c)
     if (r)
         return r;
     if (x) {
-        (void)vec_push(c->arena, &m, ((struct pair){ "target.limit.project_id", str_or(x->project_id, "None") }));
-        (void)vec_push(c->arena, &m, ((struct pair){ "target.limit.domain.id", str_or(x->domain_id, "None") }));
-        (void)vec_push(c->arena, &m, ((struct pair){ "target.limit.project.domain_id",
-                                                     p ? str_or(p->domain_id, "None") : "None" }));
+        (void)vec_push(c->arena, &m,
+                       ((struct pair){ "target.limit.project_id", str_or(x->project_id, "None") }));
+        (void)vec_push(c->arena, &m,
+                       ((struct pair){ "target.limit.domain.id", str_or(x->domain_id, "None") }));
+        (void)vec_push(
+            c->arena, &m,
+            ((struct pair){ "target.limit.project.domain_id", p ? str_or(p->domain_id, "None") : "None" }));
     }
     r = call_require(c, "identity:get_limit", &m);
     if (r)
@@ -255,9 +283,10 @@ int limit_model(struct call *c)
     json_open_object(&c->out);
     json_put_object(&c->out, "model");
     json_put_string(&c->out, "name", call_identity(c)->config->limit_model);
-    json_put_string(&c->out, "description",
-                    flat ? "Limit enforcement and validation does not take project hierarchy into consideration."
-                         : "Limits of projects fit into the limit of their domain; trees are two levels deep.");
+    json_put_string(
+        &c->out, "description",
+        flat ? "Limit enforcement and validation does not take project hierarchy into consideration."
+             : "Limits of projects fit into the limit of their domain; trees are two levels deep.");
     json_close_object(&c->out);
     json_close_object(&c->out);
     return 0;
@@ -274,7 +303,8 @@ static int create_each(struct call *c)
     json_t *item;
     json_open_object(&c->out);
     json_put_array(&c->out, res->many);
-    json_array_foreach(c->body, i, item) {
+    json_array_foreach(c->body, i, item)
+    {
         struct decode_error e;
         void *x = arena_alloc(c->arena, s->size);
         if (!x)
@@ -286,7 +316,8 @@ static int create_each(struct call *c)
         if (res == &LIMIT_RESOURCE)
             r = limit_check(c, x);
         else
-            r = check_place(c, ((struct registered_limit *)x)->service_id, ((struct registered_limit *)x)->region_id);
+            r = check_place(c, ((struct registered_limit *)x)->service_id,
+                            ((struct registered_limit *)x)->region_id);
         if (r == 0)
             r = txn_put(c->txn, res->kind, x);
         if (r == TXN_TAKEN)

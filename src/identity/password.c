@@ -26,8 +26,11 @@ struct verified {
     pthread_mutex_t lock;
     unsigned char key[32];
     EVP_MD *md;
-    struct { unsigned char digest[16]; usec_t until; } slots[SLOTS];
-    char dummy[CRYPT_OUTPUT_SIZE];      /* a hash of nobody's password */
+    struct {
+        unsigned char digest[16];
+        usec_t until;
+    } slots[SLOTS];
+    char dummy[CRYPT_OUTPUT_SIZE]; /* a hash of nobody's password */
 };
 
 static int hash_text(const char *password, int64_t cost, char out[CRYPT_OUTPUT_SIZE]);
@@ -67,8 +70,8 @@ static bool digest_of(struct verified *v, const char *whose, const char *hash, c
     buf_adds(&text, password);
     unsigned char all[EVP_MAX_MD_SIZE];
     unsigned n;
-    bool good = !buf_error(&text)
-                && HMAC(v->md, v->key, sizeof(v->key), (const unsigned char *)text.data, text.len, all, &n) != NULL;
+    bool good = !buf_error(&text) && HMAC(v->md, v->key, sizeof(v->key), (const unsigned char *)text.data,
+                                          text.len, all, &n) != NULL;
     if (text.data)
         explicit_bzero(text.data, text.len);
     memcpy(out, all, 16);
@@ -208,8 +211,9 @@ int password_rules(struct call *c, const char *password)
 {
     const struct cloud_config *k = call_identity(c)->config;
     if (strlen(password) > 4096)
-        return call_fault(c, 400, "PasswordValidationError",
-                          "Password validation error: The password length must be less than or equal to 4096.");
+        return call_fault(
+            c, 400, "PasswordValidationError",
+            "Password validation error: The password length must be less than or equal to 4096.");
     if (str_empty(k->password_regex))
         return 0;
     regex_t re;
@@ -231,9 +235,9 @@ int password_used_before(struct identity *id, const struct user *u, const char *
     int64_t keep = id->config->password_history;
     char text[CRYPT_OUTPUT_SIZE];
     for (int64_t i = 0; i < keep && !*ret; i++) {
-        const char *hash = i == 0                       ? u->password_hash
+        const char *hash = i == 0                   ? u->password_hash
                            : (size_t)i <= u->past.n ? u->past.v[u->past.n - (size_t)i].hash
-                                                        : NULL;
+                                                    : NULL;
         if (!hash)
             continue;
         int r = crypt_text(password, hash, text);
@@ -250,7 +254,7 @@ void password_set(struct identity *id, struct arena *a, struct user *u, const ch
     size_t keep = id->config->password_history > 1 ? (size_t)id->config->password_history - 1 : 0;
     __typeof__(u->past) past = { 0 };
     if (keep) {
-        VEC_FOREACH(p, &u->past)
+        VEC_FOREACH (p, &u->past)
             (void)vec_push(a, &past, *p);
         if (u->password_hash)
             (void)vec_push(a, &past, ((struct past_password){ u->password_hash, u->password_created_at }));
@@ -261,9 +265,9 @@ void password_set(struct identity *id, struct arena *a, struct user *u, const ch
     u->password_hash = hash;
     u->password_created_at = now;
     u->password_by_admin = by_admin;
-    u->password_expires_at = hash && id->config->password_expires_days > 0
-                                     && !option_true(u->options, "ignore_password_expiry")
-                                 ? now + DAYS(id->config->password_expires_days)
-                                 : 0;
+    u->password_expires_at =
+        hash && id->config->password_expires_days > 0 && !option_true(u->options, "ignore_password_expiry")
+            ? now + DAYS(id->config->password_expires_days)
+            : 0;
     u->valid_from = now;
 }

@@ -33,10 +33,11 @@ static bool path_fits(const char *pattern, const char *path)
     return !*path && (!*pattern || STREQ(pattern, "**"));
 }
 
-bool access_rules_permit(const struct auth *auth, const struct service *service, const char *method, const char *path)
+bool access_rules_permit(const struct auth *auth, const struct service *service, const char *method,
+                         const char *path)
 {
     const struct token_info *i = auth_info(auth);
-    VEC_FOREACH(rule, &i->access_rules) {
+    VEC_FOREACH (rule, &i->access_rules) {
         bool same = str_eq(rule->service, service->type) || str_eq(rule->service, service->name);
         if (same && str_eq(rule->method, method) && path_fits(str_or(rule->path, ""), path))
             return true;

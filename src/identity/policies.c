@@ -49,9 +49,20 @@ static int policy_remove(struct call *c, void *object)
 }
 
 const struct resource POLICY_RESOURCE = {
-    .one = "policy", .many = "policies", .kind = &IDENTITY_POLICY_KIND, .title = "Policy", .not_found = "NotFound", .not_found_noun = "policy",
-    .scope = everything, .visible = anything, .filter = filter_operators, .render = policy_render,
-    .create = policy_create, .update = policy_update, .remove = policy_remove, .hex_ids = true,
+    .one = "policy",
+    .many = "policies",
+    .kind = &IDENTITY_POLICY_KIND,
+    .title = "Policy",
+    .not_found = "NotFound",
+    .not_found_noun = "policy",
+    .scope = everything,
+    .visible = anything,
+    .filter = filter_operators,
+    .render = policy_render,
+    .create = policy_create,
+    .update = policy_update,
+    .remove = policy_remove,
+    .hex_ids = true,
 };
 
 /* ---- what a policy is for ---- */
@@ -125,22 +136,26 @@ int policy_link_delete(struct call *c)
     return call_write(c, drop_link);
 }
 
-/* The policy for one endpoint: its own, or its service's in its region or a region above, or its service's. */
+/* The policy for one endpoint: its own, or its service's in its region or a region above, or its service's.
+ */
 static int policy_of(struct call *c, const struct endpoint *e, const char **ret)
 {
     struct policy_link *x;
     *ret = NULL;
-    int r = txn_get(c->txn, &IDENTITY_POLICY_LINK_KIND, PAIR_ID(c->arena, "policy", e->head.id, NULL, NULL), &x);
+    int r =
+        txn_get(c->txn, &IDENTITY_POLICY_LINK_KIND, PAIR_ID(c->arena, "policy", e->head.id, NULL, NULL), &x);
     const char *region = e->region_id;
     for (int depth = 0; r == 0 && !x && region && depth < 64; depth++) {
         struct region *above;
-        r = txn_get(c->txn, &IDENTITY_POLICY_LINK_KIND, PAIR_ID(c->arena, "policy", NULL, e->service_id, region), &x);
+        r = txn_get(c->txn, &IDENTITY_POLICY_LINK_KIND,
+                    PAIR_ID(c->arena, "policy", NULL, e->service_id, region), &x);
         if (r == 0 && !x)
             r = txn_get(c->txn, &IDENTITY_REGION_KIND, region, &above);
         region = r == 0 && !x && above ? above->parent_region_id : NULL;
     }
     if (r == 0 && !x)
-        r = txn_get(c->txn, &IDENTITY_POLICY_LINK_KIND, PAIR_ID(c->arena, "policy", NULL, e->service_id, NULL), &x);
+        r = txn_get(c->txn, &IDENTITY_POLICY_LINK_KIND,
+                    PAIR_ID(c->arena, "policy", NULL, e->service_id, NULL), &x);
     if (r == 0 && x)
         *ret = x->policy_id;
     return r;
@@ -216,7 +231,16 @@ static int consumer_update(struct call *c, const void *before, void *object)
 }
 
 const struct resource CONSUMER_RESOURCE = {
-    .one = "consumer", .many = "consumers", .kind = &IDENTITY_CONSUMER_KIND, .title = "Consumer",
-    .not_found = "NotFound", .not_found_noun = "consumer", .scope = everything, .visible = anything, .render = consumer_render,
-    .create = consumer_make, .update = consumer_update, .hex_ids = true,
+    .one = "consumer",
+    .many = "consumers",
+    .kind = &IDENTITY_CONSUMER_KIND,
+    .title = "Consumer",
+    .not_found = "NotFound",
+    .not_found_noun = "consumer",
+    .scope = everything,
+    .visible = anything,
+    .render = consumer_render,
+    .create = consumer_make,
+    .update = consumer_update,
+    .hex_ids = true,
 };

@@ -78,10 +78,11 @@ static bool domain_visible(struct call *c, const void *object)
 
 static int tag_filter(struct call *c, struct query *q, const char *name, const char *value)
 {
-    enum { GROUP = 1000 };              /* any number that no other group of the query has */
+    enum { GROUP = 1000 }; /* any number that no other group of the query has */
     struct strv tags = { 0 };
     bool any = str_ends(name, "tags-any"), not = str_starts(name, "not-");
-    if (!STREQ(name, "tags") && !STREQ(name, "tags-any") && !STREQ(name, "not-tags") && !STREQ(name, "not-tags-any"))
+    if (!STREQ(name, "tags") && !STREQ(name, "tags-any") && !STREQ(name, "not-tags") &&
+        !STREQ(name, "not-tags-any"))
         return filter_operators(c, q, name, value);
     (void)strv_split(c->arena, &tags, value, ",");
     if (any && tags.n) {
@@ -95,8 +96,8 @@ static int tag_filter(struct call *c, struct query *q, const char *name, const c
         struct condition *w = query_where(q, c->arena, "tags", not ? Q_NO_KEY : Q_KEY, tags.v[i]);
         if (!w)
             return -ENOMEM;
-        if (not)
-            w->any = GROUP;             /* it lacks one of them */
+        if (not )
+            w->any = GROUP; /* it lacks one of them */
     }
     return 0;
 }
@@ -106,8 +107,11 @@ static int tag_filter(struct call *c, struct query *q, const char *name, const c
 static int taken(struct call *c, const void *object)
 {
     const struct project *p = object;
-    return conflict(c, "Conflict occurred attempting to store %s - it is not permitted to have two %ss with the same "
-                    "name%s: %s.", noun(p), noun(p), p->is_domain ? "" : " in the same domain", p->name);
+    return conflict(
+        c,
+        "Conflict occurred attempting to store %s - it is not permitted to have two %ss with the same "
+        "name%s: %s.",
+        noun(p), noun(p), p->is_domain ? "" : " in the same domain", p->name);
 }
 
 static bool tags_unique(struct project *p)
@@ -137,7 +141,8 @@ static int place(struct call *c, struct project *p)
             return r;
         const char *domain_id = parent->is_domain ? parent->head.id : parent->domain_id;
         if (p->domain_id && !STREQ(p->domain_id, domain_id))
-            return bad_request(c, "The parent project %s is in another domain than %s.", p->parent_id, p->domain_id);
+            return bad_request(c, "The parent project %s is in another domain than %s.", p->parent_id,
+                               p->domain_id);
         p->domain_id = domain_id;
         if (!parent->enabled)
             return bad_request(c, "Cannot create project in disabled parent %s.", p->parent_id);
@@ -145,7 +150,8 @@ static int place(struct call *c, struct project *p)
         if (r < 0)
             return r;
         if ((int64_t)above.n + 1 > call_identity(c)->config->project_depth_max)
-            return call_fault(c, 403, "Forbidden", "Max hierarchy depth reached for %s branch.", p->parent_id);
+            return call_fault(c, 403, "Forbidden", "Max hierarchy depth reached for %s branch.",
+                              p->parent_id);
     } else {
         if (!p->domain_id)
             p->domain_id = domain_for_create(c);
@@ -212,7 +218,8 @@ static int may_disable(struct call *c, const struct project *p)
     for (size_t i = 0; i < below.n && r == 0; i++)
         if (((const struct project *)below.v[i])->enabled)
             return call_fault(c, 403, "Forbidden",
-                              "Cannot disable project %s since its subtree contains enabled projects.", p->head.id);
+                              "Cannot disable project %s since its subtree contains enabled projects.",
+                              p->head.id);
     return r;
 }
 
@@ -226,9 +233,11 @@ static int project_update(struct call *c, const void *before, void *object)
         p->domain_id = p->parent_id = NULL;
     } else {
         const struct project *given = c->in;
-        if (GIVEN(&c->given, &PROJECT_SCHEMA, struct project, is_domain) && given->is_domain != old->is_domain)
+        if (GIVEN(&c->given, &PROJECT_SCHEMA, struct project, is_domain) &&
+            given->is_domain != old->is_domain)
             return bad_request(c, "Update of `is_domain` is not allowed.");
-        if (GIVEN(&c->given, &PROJECT_SCHEMA, struct project, parent_id) && !str_eq(given->parent_id, old->parent_id))
+        if (GIVEN(&c->given, &PROJECT_SCHEMA, struct project, parent_id) &&
+            !str_eq(given->parent_id, old->parent_id))
             return call_fault(c, 403, "Forbidden", "Update of `parent_id` is not allowed.");
         if (!str_eq(p->domain_id, old->domain_id))
             return bad_request(c, "Update of `domain_id` is not allowed.");
@@ -256,10 +265,13 @@ static int project_update(struct call *c, const void *before, void *object)
 int project_purge(struct txn *t, struct arena *a, const char *id)
 {
     (void)a;
-    static const struct { const struct kind *kind; const char *field; } HANGING[] = {
-        { &IDENTITY_ASSIGNMENT_KIND, "target_id" }, { &IDENTITY_CATALOG_LINK_KIND, "project_id" },
+    static const struct {
+        const struct kind *kind;
+        const char *field;
+    } HANGING[] = {
+        { &IDENTITY_ASSIGNMENT_KIND, "target_id" },  { &IDENTITY_CATALOG_LINK_KIND, "project_id" },
         { &IDENTITY_CREDENTIAL_KIND, "project_id" }, { &IDENTITY_APP_CRED_KIND, "project_id" },
-        { &IDENTITY_TRUST_KIND, "project_id" }, { &IDENTITY_LIMIT_KIND, "project_id" },
+        { &IDENTITY_TRUST_KIND, "project_id" },      { &IDENTITY_LIMIT_KIND, "project_id" },
         { &IDENTITY_LIMIT_KIND, "domain_id" },
     };
     int r = 0;
@@ -315,21 +327,47 @@ static int project_remove(struct call *c, void *object)
     } else {
         r = project_descendants(c->txn, c->arena, p->head.id, &below);
         if (r == 0 && below.n)
-            return call_fault(c, 403, "Forbidden", "Cannot delete the project %s since it is not a leaf in the "
-                              "hierarchy. Use the cascade option if you want to delete a whole subtree.", p->head.id);
+            return call_fault(c, 403, "Forbidden",
+                              "Cannot delete the project %s since it is not a leaf in the "
+                              "hierarchy. Use the cascade option if you want to delete a whole subtree.",
+                              p->head.id);
     }
     return r ? r : project_purge(c->txn, c->arena, p->head.id);
 }
 
 const struct resource PROJECT_RESOURCE = {
-    .one = "project", .many = "projects", .kind = &IDENTITY_PROJECT_KIND, .title = "Project", .not_found = "NotFound", .not_found_noun = "project",
-    .scope = project_scope, .visible = any_project, .filter = tag_filter, .render = project_render,
-    .create = project_create, .update = project_update, .remove = project_remove, .taken = taken, .hex_ids = true,
+    .one = "project",
+    .many = "projects",
+    .kind = &IDENTITY_PROJECT_KIND,
+    .title = "Project",
+    .not_found = "NotFound",
+    .not_found_noun = "project",
+    .scope = project_scope,
+    .visible = any_project,
+    .filter = tag_filter,
+    .render = project_render,
+    .create = project_create,
+    .update = project_update,
+    .remove = project_remove,
+    .taken = taken,
+    .hex_ids = true,
 };
 const struct resource DOMAIN_RESOURCE = {
-    .one = "domain", .many = "domains", .kind = &IDENTITY_PROJECT_KIND, .title = "Domain", .not_found = "NotFound", .not_found_noun = "domain",
-    .scope = domain_scope, .visible = domain_visible, .filter = tag_filter, .render = domain_render,
-    .create = domain_create, .update = project_update, .remove = project_remove, .taken = taken, .hex_ids = true,
+    .one = "domain",
+    .many = "domains",
+    .kind = &IDENTITY_PROJECT_KIND,
+    .title = "Domain",
+    .not_found = "NotFound",
+    .not_found_noun = "domain",
+    .scope = domain_scope,
+    .visible = domain_visible,
+    .filter = tag_filter,
+    .render = domain_render,
+    .create = domain_create,
+    .update = project_update,
+    .remove = project_remove,
+    .taken = taken,
+    .hex_ids = true,
 };
 
 /* ---- show, with the tree ---- */
@@ -489,7 +527,10 @@ static int change_tags(struct call *c, int (*change)(struct call *c, struct proj
 static const char *tag_wrong(const char *tag)
 {
     size_t n = tag ? strlen(tag) : 0;
-    return !n ? "is too short" : n > 255 ? "is too long" : strpbrk(tag, ",/") ? "does not match '^[^,/]*$'" : NULL;
+    return !n                   ? "is too short"
+           : n > 255            ? "is too long"
+           : strpbrk(tag, ",/") ? "does not match '^[^,/]*$'"
+                                : NULL;
 }
 
 static int set_tags(struct call *c, struct project *p)
@@ -501,7 +542,8 @@ static int set_tags(struct call *c, struct project *p)
     if (json_array_size(list) > 80)
         return bad_request(c, "Invalid input for field 'tags': it has more than 80 elements");
     p->tags = (struct strv){ 0 };
-    json_array_foreach(list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         const char *tag = json_string_value(item), *why = tag_wrong(tag);
         if (why || strv_has(&p->tags, tag))
             return bad_request(c, "Invalid input for field 'tags': '%s' %s", str_or(tag, "null"),

@@ -16,12 +16,12 @@
 struct project {
     struct object head;
     const char *name, *description;
-    const char *domain_id;          /* of a domain: null */
-    const char *parent_id;          /* of a domain: null; of a top project: its domain */
+    const char *domain_id; /* of a domain: null */
+    const char *parent_id; /* of a domain: null; of a top project: its domain */
     bool enabled, is_domain;
     struct strv tags;
-    const char *options, *extra;    /* JSON objects, or null */
-    usec_t valid_from;              /* tokens issued before are void */
+    const char *options, *extra; /* JSON objects, or null */
+    usec_t valid_from;           /* tokens issued before are void */
 };
 
 struct past_password {
@@ -35,13 +35,13 @@ struct user {
     bool enabled;
     const char *options, *extra;
     usec_t created_at, last_active_at;
-    usec_t valid_from;              /* tokens issued before are void */
+    usec_t valid_from; /* tokens issued before are void */
     /* null hash: no password */
     const char *password_hash;
     usec_t password_created_at, password_expires_at;
-    bool password_by_admin;         /* set by somebody else: may have to be changed upon first use */
-    VEC_OF(struct past_password) past;      /* the newest last, the present one not among them */
-    const char *password;           /* of requests only */
+    bool password_by_admin;            /* set by somebody else: may have to be changed upon first use */
+    VEC_OF(struct past_password) past; /* the newest last, the present one not among them */
+    const char *password;              /* of requests only */
 };
 
 /* Failed logins stand apart from the user: a guess must not empty the cache of tokens. Id: the user's. */
@@ -75,7 +75,7 @@ struct implied_role {
 struct assignment {
     struct object head;
     const char *role_id;
-    const char *actor_type, *actor_id;      /* "user" or "group" */
+    const char *actor_type, *actor_id; /* "user" or "group" */
     const char *target_type, *target_id;
     bool inherited;
 };
@@ -94,13 +94,13 @@ struct catalog_service {
 struct endpoint {
     struct object head;
     const char *service_id, *region_id, *interface, *url, *extra;
-    const char *region;             /* of requests: an older name of region_id */
+    const char *region; /* of requests: an older name of region_id */
     bool enabled;
 };
 
 struct endpoint_group {
     struct object head;
-    const char *name, *description, *filters;       /* JSON object */
+    const char *name, *description, *filters; /* JSON object */
 };
 
 /* An endpoint, or a group of them, that a project sees in its catalog. */
@@ -112,8 +112,8 @@ struct catalog_link {
 struct credential {
     struct object head;
     const char *user_id, *project_id, *type, *blob, *extra;
-    const char *access_key;         /* of type ec2 */
-    const char *trust_id, *app_cred_id;     /* what its maker's token was bound to */
+    const char *access_key;             /* of type ec2 */
+    const char *trust_id, *app_cred_id; /* what its maker's token was bound to */
 };
 
 struct access_rule {
@@ -142,11 +142,11 @@ struct trust {
     const char *trustor_user_id, *trustee_user_id, *project_id;
     bool impersonation, allow_redelegation;
     usec_t expires_at, deleted_at;
-    int64_t remaining_uses;         /* INT_NULL: any number */
+    int64_t remaining_uses; /* INT_NULL: any number */
     int64_t redelegation_count;
     const char *redelegated_trust_id;
     struct strv role_ids;
-    VEC_OF(struct role_ref) roles;  /* of requests only */
+    VEC_OF(struct role_ref) roles; /* of requests only */
 };
 
 struct registered_limit {
@@ -180,7 +180,7 @@ struct consumer {
 /* Options of a domain that is served by other software; kept, not acted on. Id: the domain's. */
 struct domain_config {
     struct object head;
-    const char *config;             /* JSON object of objects */
+    const char *config; /* JSON object of objects */
 };
 
 /* A token that was revoked by itself. Id: its audit id. */
@@ -189,16 +189,18 @@ struct revocation {
     usec_t revoked_at, expires_at;
 };
 
-extern const struct kind IDENTITY_PROJECT_KIND, IDENTITY_USER_KIND, IDENTITY_LOCKOUT_KIND, IDENTITY_GROUP_KIND,
-    IDENTITY_MEMBERSHIP_KIND, IDENTITY_ROLE_KIND, IDENTITY_IMPLIED_ROLE_KIND, IDENTITY_ASSIGNMENT_KIND,
-    IDENTITY_REGION_KIND, IDENTITY_SERVICE_KIND, IDENTITY_ENDPOINT_KIND, IDENTITY_ENDPOINT_GROUP_KIND,
-    IDENTITY_CATALOG_LINK_KIND, IDENTITY_CREDENTIAL_KIND, IDENTITY_ACCESS_RULE_KIND, IDENTITY_APP_CRED_KIND,
-    IDENTITY_TRUST_KIND, IDENTITY_REGISTERED_LIMIT_KIND, IDENTITY_LIMIT_KIND, IDENTITY_POLICY_KIND,
-    IDENTITY_POLICY_LINK_KIND, IDENTITY_CONSUMER_KIND, IDENTITY_DOMAIN_CONFIG_KIND, IDENTITY_REVOCATION_KIND;
+extern const struct kind IDENTITY_PROJECT_KIND, IDENTITY_USER_KIND, IDENTITY_LOCKOUT_KIND,
+    IDENTITY_GROUP_KIND, IDENTITY_MEMBERSHIP_KIND, IDENTITY_ROLE_KIND, IDENTITY_IMPLIED_ROLE_KIND,
+    IDENTITY_ASSIGNMENT_KIND, IDENTITY_REGION_KIND, IDENTITY_SERVICE_KIND, IDENTITY_ENDPOINT_KIND,
+    IDENTITY_ENDPOINT_GROUP_KIND, IDENTITY_CATALOG_LINK_KIND, IDENTITY_CREDENTIAL_KIND,
+    IDENTITY_ACCESS_RULE_KIND, IDENTITY_APP_CRED_KIND, IDENTITY_TRUST_KIND, IDENTITY_REGISTERED_LIMIT_KIND,
+    IDENTITY_LIMIT_KIND, IDENTITY_POLICY_KIND, IDENTITY_POLICY_LINK_KIND, IDENTITY_CONSUMER_KIND,
+    IDENTITY_DOMAIN_CONFIG_KIND, IDENTITY_REVOCATION_KIND;
 
-extern const struct schema PROJECT_SCHEMA, DOMAIN_SCHEMA, USER_SCHEMA, GROUP_SCHEMA, ROLE_SCHEMA, REGION_SCHEMA,
-    CATALOG_SERVICE_SCHEMA, ENDPOINT_SCHEMA, ENDPOINT_GROUP_SCHEMA, CREDENTIAL_SCHEMA, ACCESS_RULE_SCHEMA,
-    APP_CRED_SCHEMA, TRUST_SCHEMA, REGISTERED_LIMIT_SCHEMA, LIMIT_SCHEMA, POLICY_BLOB_SCHEMA, CONSUMER_SCHEMA;
+extern const struct schema PROJECT_SCHEMA, DOMAIN_SCHEMA, USER_SCHEMA, GROUP_SCHEMA, ROLE_SCHEMA,
+    REGION_SCHEMA, CATALOG_SERVICE_SCHEMA, ENDPOINT_SCHEMA, ENDPOINT_GROUP_SCHEMA, CREDENTIAL_SCHEMA,
+    ACCESS_RULE_SCHEMA, APP_CRED_SCHEMA, TRUST_SCHEMA, REGISTERED_LIMIT_SCHEMA, LIMIT_SCHEMA,
+    POLICY_BLOB_SCHEMA, CONSUMER_SCHEMA;
 
 /* All kinds; ends with null. */
 extern const struct kind *const IDENTITY_KINDS[];
@@ -207,8 +209,9 @@ extern const struct kind *const IDENTITY_TOKEN_KINDS[];
 
 /* 32 hex digits from the parts, in order. */
 const char *pair_id(struct arena *a, const char *const *parts, size_t n);
-#define PAIR_ID(a, ...) \
-    pair_id((a), (const char *const[]){ __VA_ARGS__ }, sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *))
+#define PAIR_ID(a, ...)                                                                                      \
+    pair_id((a), (const char *const[]){ __VA_ARGS__ },                                                       \
+            sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *))
 /* A name in the form in which names are compared: without the case of ASCII letters. */
 const char *folded(struct arena *a, const char *name);
 

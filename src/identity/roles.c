@@ -99,9 +99,21 @@ static int role_taken(struct call *c, const void *object)
 }
 
 const struct resource ROLE_RESOURCE = {
-    .one = "role", .many = "roles", .kind = &IDENTITY_ROLE_KIND, .title = "Role", .not_found = "NotFound", .not_found_noun = "role",
-    .scope = role_scope, .visible = any_role, .filter = filter_operators, .render = role_render,
-    .create = role_create, .update = role_update, .remove = role_remove, .taken = role_taken, .hex_ids = true,
+    .one = "role",
+    .many = "roles",
+    .kind = &IDENTITY_ROLE_KIND,
+    .title = "Role",
+    .not_found = "NotFound",
+    .not_found_noun = "role",
+    .scope = role_scope,
+    .visible = any_role,
+    .filter = filter_operators,
+    .render = role_render,
+    .create = role_create,
+    .update = role_update,
+    .remove = role_remove,
+    .taken = role_taken,
+    .hex_ids = true,
 };
 
 /* ---- implied roles ---- */
@@ -148,7 +160,8 @@ static int both_roles(struct call *c, struct role **prior, struct role **implied
 
 static int not_implied(struct call *c, const struct role *prior, const struct role *implied)
 {
-    return call_fault(c, 404, "ImpliedRoleNotFound", "%s does not imply %s.", prior->head.id, implied->head.id);
+    return call_fault(c, 404, "ImpliedRoleNotFound", "%s does not imply %s.", prior->head.id,
+                      implied->head.id);
 }
 
 int implied_get(struct call *c)
@@ -157,7 +170,8 @@ int implied_get(struct call *c)
     struct implied_role *x;
     int r = both_roles(c, &prior, &implied);
     if (r == 0)
-        r = txn_get(c->txn, &IDENTITY_IMPLIED_ROLE_KIND, PAIR_ID(c->arena, prior->head.id, implied->head.id), &x);
+        r = txn_get(c->txn, &IDENTITY_IMPLIED_ROLE_KIND, PAIR_ID(c->arena, prior->head.id, implied->head.id),
+                    &x);
     if (r)
         return r;
     if (!x)
@@ -205,7 +219,8 @@ static int imply(struct call *c)
         return call_fault(c, 403, "InvalidImpliedRole", "%s can't imply %s: that would be a circle.",
                           prior->head.id, implied->head.id);
     struct implied_role x = { .head.id = PAIR_ID(c->arena, prior->head.id, implied->head.id),
-                              .prior_role_id = prior->head.id, .implied_role_id = implied->head.id };
+                              .prior_role_id = prior->head.id,
+                              .implied_role_id = implied->head.id };
     r = txn_put(c->txn, &IDENTITY_IMPLIED_ROLE_KIND, &x);
     c->status = 201;
     return r ? r : put_inference(c, prior, implied);

@@ -7,6 +7,7 @@
 #define V3 "/v3"
 #define RULE(name) "identity:" name
 
+/* clang-format off */
 /* list, create, show, update and delete by the generic verbs */
 #define CRUD(path, resource_, schema_, one, many, key) \
     { "GET", V3 path, resource_list, RULE("list_" many), .resource = &resource_ }, \
@@ -35,6 +36,7 @@
     { "DELETE", V3 path, policy_link_delete, RULE("delete_policy_association"), 0, 204 }
 
 #define INHERITED "/inherited_to_projects"
+/* clang-format on */
 
 const struct route IDENTITY_ROUTES[] = {
     { "GET", "", versions_root, NULL, ROUTE_PUBLIC, 300, .doc = "The versions of the API." },
@@ -42,9 +44,11 @@ const struct route IDENTITY_ROUTES[] = {
     { "GET", V3, versions_v3, NULL, ROUTE_PUBLIC },
     { "GET", V3 "/", versions_v3, NULL, ROUTE_PUBLIC },
 
-    { "POST", V3 "/auth/tokens", auth_post, NULL, ROUTE_PUBLIC, 201, .wrap = "auth", .doc = "Proves who one is." },
+    { "POST", V3 "/auth/tokens", auth_post, NULL, ROUTE_PUBLIC, 201, .wrap = "auth",
+      .doc = "Proves who one is." },
     { "GET", V3 "/auth/tokens", auth_get, .doc = "What the token in X-Subject-Token says." },
-    { "DELETE", V3 "/auth/tokens", auth_delete, .status = 204, .doc = "Revokes the token in X-Subject-Token." },
+    { "DELETE", V3 "/auth/tokens", auth_delete, .status = 204,
+      .doc = "Revokes the token in X-Subject-Token." },
     { "GET", V3 "/auth/catalog", auth_catalog, RULE("get_auth_catalog") },
     { "GET", V3 "/auth/projects", auth_projects, RULE("get_auth_projects") },
     { "GET", V3 "/auth/domains", auth_domains, RULE("get_auth_domains") },
@@ -52,12 +56,13 @@ const struct route IDENTITY_ROUTES[] = {
     { "GET", V3 "/OS-REVOKE/events", revoke_events, RULE("list_revoke_events") },
 
     { "GET", V3 "/domains", resource_list, NULL, .resource = &DOMAIN_RESOURCE },
-    { "POST", V3 "/domains", resource_create, RULE("create_domain"), 0, 201, .wrap = "domain", .body = &DOMAIN_SCHEMA,
-      .mode = DECODE_CREATE, .resource = &DOMAIN_RESOURCE },
+    { "POST", V3 "/domains", resource_create, RULE("create_domain"), 0, 201, .wrap = "domain",
+      .body = &DOMAIN_SCHEMA, .mode = DECODE_CREATE, .resource = &DOMAIN_RESOURCE },
     { "GET", V3 "/domains/{id}", resource_show, NULL, .resource = &DOMAIN_RESOURCE },
-    { "PATCH", V3 "/domains/{id}", resource_update, RULE("update_domain"), .wrap = "domain", .body = &PROJECT_SCHEMA,
-      .mode = DECODE_UPDATE, .resource = &DOMAIN_RESOURCE },
-    { "DELETE", V3 "/domains/{id}", resource_delete, RULE("delete_domain"), 0, 204, .resource = &DOMAIN_RESOURCE },
+    { "PATCH", V3 "/domains/{id}", resource_update, RULE("update_domain"), .wrap = "domain",
+      .body = &PROJECT_SCHEMA, .mode = DECODE_UPDATE, .resource = &DOMAIN_RESOURCE },
+    { "DELETE", V3 "/domains/{id}", resource_delete, RULE("delete_domain"), 0, 204,
+      .resource = &DOMAIN_RESOURCE },
 
     { "GET", V3 "/projects", resource_list, NULL, .resource = &PROJECT_RESOURCE },
     { "POST", V3 "/projects", resource_create, RULE("create_project"), 0, 201, .wrap = "project",
@@ -87,12 +92,13 @@ const struct route IDENTITY_ROUTES[] = {
     { "GET", V3 "/users/{id}/groups", user_groups },
 
     { "GET", V3 "/groups", resource_list, NULL, .resource = &GROUP_RESOURCE },
-    { "POST", V3 "/groups", resource_create, RULE("create_group"), 0, 201, .wrap = "group", .body = &GROUP_SCHEMA,
-      .mode = DECODE_CREATE, .resource = &GROUP_RESOURCE },
+    { "POST", V3 "/groups", resource_create, RULE("create_group"), 0, 201, .wrap = "group",
+      .body = &GROUP_SCHEMA, .mode = DECODE_CREATE, .resource = &GROUP_RESOURCE },
     { "GET", V3 "/groups/{id}", group_show },
-    { "PATCH", V3 "/groups/{id}", resource_update, RULE("update_group"), .wrap = "group", .body = &GROUP_SCHEMA,
-      .mode = DECODE_UPDATE, .resource = &GROUP_RESOURCE },
-    { "DELETE", V3 "/groups/{id}", resource_delete, RULE("delete_group"), 0, 204, .resource = &GROUP_RESOURCE },
+    { "PATCH", V3 "/groups/{id}", resource_update, RULE("update_group"), .wrap = "group",
+      .body = &GROUP_SCHEMA, .mode = DECODE_UPDATE, .resource = &GROUP_RESOURCE },
+    { "DELETE", V3 "/groups/{id}", resource_delete, RULE("delete_group"), 0, 204,
+      .resource = &GROUP_RESOURCE },
     { "GET", V3 "/groups/{id}/users", group_users },
     { "PUT", V3 "/groups/{id}/users/{user_id}", member_add, RULE("add_user_to_group"), 0, 204 },
     { "GET", V3 "/groups/{id}/users/{user_id}", member_check, .status = 204 },
@@ -117,8 +123,8 @@ const struct route IDENTITY_ROUTES[] = {
     GRANTS("/OS-INHERIT/domains/{domain_id}/groups/{group_id}", INHERITED),
 
     CRUD("/regions", REGION_RESOURCE, REGION_SCHEMA, "region", "regions", "region"),
-    { "PUT", V3 "/regions/{id}", region_put, RULE("create_region"), 0, 201, .wrap = "region", .body = &REGION_SCHEMA,
-      .mode = DECODE_CREATE, .resource = &REGION_RESOURCE },
+    { "PUT", V3 "/regions/{id}", region_put, RULE("create_region"), 0, 201, .wrap = "region",
+      .body = &REGION_SCHEMA, .mode = DECODE_CREATE, .resource = &REGION_RESOURCE },
     CRUD("/services", SERVICE_RESOURCE, CATALOG_SERVICE_SCHEMA, "service", "services", "service"),
     CRUD("/endpoints", ENDPOINT_RESOURCE, ENDPOINT_SCHEMA, "endpoint", "endpoints", "endpoint"),
     CRUD("/OS-EP-FILTER/endpoint_groups", ENDPOINT_GROUP_RESOURCE, ENDPOINT_GROUP_SCHEMA, "endpoint_group",
@@ -156,11 +162,11 @@ const struct route IDENTITY_ROUTES[] = {
     DOMAIN_CONFIG("/domains/{id}/config/{group}/{option}"),
 
     { "GET", V3 "/credentials", resource_list, NULL, .resource = &CREDENTIAL_RESOURCE },
-    { "POST", V3 "/credentials", resource_create, NULL, 0, 201, .wrap = "credential", .body = &CREDENTIAL_SCHEMA,
-      .mode = DECODE_CREATE, .resource = &CREDENTIAL_RESOURCE },
+    { "POST", V3 "/credentials", resource_create, NULL, 0, 201, .wrap = "credential",
+      .body = &CREDENTIAL_SCHEMA, .mode = DECODE_CREATE, .resource = &CREDENTIAL_RESOURCE },
     { "GET", V3 "/credentials/{id}", credential_show },
-    { "PATCH", V3 "/credentials/{id}", resource_update, NULL, .wrap = "credential", .body = &CREDENTIAL_SCHEMA,
-      .mode = DECODE_UPDATE, .resource = &CREDENTIAL_RESOURCE },
+    { "PATCH", V3 "/credentials/{id}", resource_update, NULL, .wrap = "credential",
+      .body = &CREDENTIAL_SCHEMA, .mode = DECODE_UPDATE, .resource = &CREDENTIAL_RESOURCE },
     { "DELETE", V3 "/credentials/{id}", resource_delete, NULL, 0, 204, .resource = &CREDENTIAL_RESOURCE },
     { "GET", V3 "/users/{user_id}/credentials/OS-EC2", ec2_list },
     { "POST", V3 "/users/{user_id}/credentials/OS-EC2", ec2_create, .status = 201 },
@@ -202,15 +208,17 @@ const struct route IDENTITY_ROUTES[] = {
       .resource = &LIMIT_RESOURCE },
     { "GET", V3 "/limits/model", limit_model, RULE("get_limit_model") },
     { "GET", V3 "/limits/{id}", limit_show },
-    { "PATCH", V3 "/limits/{id}", resource_update, RULE("update_limit"), .wrap = "limit", .body = &LIMIT_SCHEMA,
-      .mode = DECODE_UPDATE, .resource = &LIMIT_RESOURCE },
-    { "DELETE", V3 "/limits/{id}", resource_delete, RULE("delete_limit"), 0, 204, .resource = &LIMIT_RESOURCE },
+    { "PATCH", V3 "/limits/{id}", resource_update, RULE("update_limit"), .wrap = "limit",
+      .body = &LIMIT_SCHEMA, .mode = DECODE_UPDATE, .resource = &LIMIT_RESOURCE },
+    { "DELETE", V3 "/limits/{id}", resource_delete, RULE("delete_limit"), 0, 204,
+      .resource = &LIMIT_RESOURCE },
 
     CRUD("/policies", POLICY_RESOURCE, POLICY_BLOB_SCHEMA, "policy", "policies", "policy"),
     POLICY_LINK("/policies/{id}/OS-ENDPOINT-POLICY/endpoints/{endpoint_id}"),
     POLICY_LINK("/policies/{id}/OS-ENDPOINT-POLICY/services/{service_id}"),
     POLICY_LINK("/policies/{id}/OS-ENDPOINT-POLICY/services/{service_id}/regions/{region_id}"),
-    { "GET", V3 "/policies/{id}/OS-ENDPOINT-POLICY/endpoints", policy_endpoints, RULE("list_endpoints_for_policy") },
+    { "GET", V3 "/policies/{id}/OS-ENDPOINT-POLICY/endpoints", policy_endpoints,
+      RULE("list_endpoints_for_policy") },
     { "GET", V3 "/endpoints/{endpoint_id}/OS-ENDPOINT-POLICY/policy", endpoint_policy,
       RULE("get_policy_for_endpoint") },
     CRUD("/OS-OAUTH1/consumers", CONSUMER_RESOURCE, CONSUMER_SCHEMA, "consumer", "consumers", "consumer"),

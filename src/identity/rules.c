@@ -7,6 +7,7 @@
  */
 #include "identity/internal.h"
 
+/* clang-format off */
 #define ADMIN "rule:admin_required"
 #define SYSTEM_READER "(role:reader and system_scope:all)"
 #define READERS "rule:admin_required or " SYSTEM_READER
@@ -26,6 +27,8 @@
     "(role:" role " and domain_id:%(target.group.domain_id)s and domain_id:%(target.domain.id)s))"
 #define GRANT_ROLE "(domain_id:%(target.role.domain_id)s or None:%(target.role.domain_id)s)"
 
+/* clang-format on */
+
 const struct policy_rule IDENTITY_RULES[] = {
     { "admin_required", "role:admin or is_admin:1", "An administrator, in whatever scope." },
     { "service_role", "role:service", "A service's own account." },
@@ -43,8 +46,10 @@ const struct policy_rule IDENTITY_RULES[] = {
     { "identity:get_auth_domains", "", NULL },
     { "identity:get_auth_system", "", NULL },
 
-    { "identity:get_domain", READERS " or token.domain.id:%(target.domain.id)s or "
-      "token.project.domain.id:%(target.domain.id)s", NULL },
+    { "identity:get_domain",
+      READERS " or token.domain.id:%(target.domain.id)s or "
+              "token.project.domain.id:%(target.domain.id)s",
+      NULL },
     { "identity:list_domains", READERS, NULL },
     { "identity:create_domain", ADMIN, NULL },
     { "identity:update_domain", ADMIN, NULL },
@@ -68,8 +73,10 @@ const struct policy_rule IDENTITY_RULES[] = {
     { "identity:delete_project_tags", ADMIN, NULL },
     { "identity:delete_project_tag", ADMIN, NULL },
 
-    { "identity:get_user", READERS " or (role:reader and token.domain.id:%(target.user.domain_id)s) or "
-      "user_id:%(target.user.id)s", NULL },
+    { "identity:get_user",
+      READERS " or (role:reader and token.domain.id:%(target.user.domain_id)s) or "
+              "user_id:%(target.user.id)s",
+      NULL },
     { "identity:list_users", READERS " or " DOMAIN_READER, NULL },
     { "identity:create_user", ADMIN, NULL },
     { "identity:update_user", ADMIN, NULL },
@@ -82,8 +89,10 @@ const struct policy_rule IDENTITY_RULES[] = {
     { "identity:update_group", ADMIN, NULL },
     { "identity:delete_group", ADMIN, NULL },
     { "identity:list_users_in_group", GROUP_READERS, NULL },
-    { "identity:check_user_in_group", READERS " or (role:reader and domain_id:%(target.group.domain_id)s and "
-      "domain_id:%(target.user.domain_id)s)", NULL },
+    { "identity:check_user_in_group",
+      READERS " or (role:reader and domain_id:%(target.group.domain_id)s and "
+              "domain_id:%(target.user.domain_id)s)",
+      NULL },
     { "identity:add_user_to_group", ADMIN, NULL },
     { "identity:remove_user_from_group", ADMIN, NULL },
 
@@ -98,8 +107,8 @@ const struct policy_rule IDENTITY_RULES[] = {
     { "identity:delete_implied_role", ADMIN, NULL },
     { "identity:list_role_inference_rules", READERS, NULL },
 
-    { "identity:check_grant", ADMIN " or " SYSTEM_READER " or (" GRANT_DOMAINS("reader") " and " GRANT_ROLE ")",
-      NULL },
+    { "identity:check_grant",
+      ADMIN " or " SYSTEM_READER " or (" GRANT_DOMAINS("reader") " and " GRANT_ROLE ")", NULL },
     { "identity:list_grants", ADMIN " or " SYSTEM_READER " or " GRANT_DOMAINS("reader"), NULL },
     { "identity:create_grant", ADMIN " or (" GRANT_DOMAINS("admin") " and " GRANT_ROLE ")", NULL },
     { "identity:revoke_grant", ADMIN " or (" GRANT_DOMAINS("admin") " and " GRANT_ROLE ")", NULL },
@@ -160,7 +169,8 @@ const struct policy_rule IDENTITY_RULES[] = {
 
     { "identity:get_application_credential", READERS " or rule:owner", NULL },
     { "identity:list_application_credentials", READERS " or rule:owner", NULL },
-    { "identity:create_application_credential", "user_id:%(user_id)s", "Nobody makes one for somebody else." },
+    { "identity:create_application_credential", "user_id:%(user_id)s",
+      "Nobody makes one for somebody else." },
     { "identity:delete_application_credential", "rule:admin_or_owner", NULL },
     { "identity:get_access_rule", READERS " or user_id:%(target.user.id)s", NULL },
     { "identity:list_access_rules", READERS " or user_id:%(target.user.id)s", NULL },
@@ -176,9 +186,12 @@ const struct policy_rule IDENTITY_RULES[] = {
     { "identity:get_trust", READERS " or " TRUSTOR " or " TRUSTEE, NULL },
 
     { "identity:get_limit_model", "", NULL },
-    { "identity:get_limit", READERS " or domain_id:%(target.limit.domain.id)s or "
+    { "identity:get_limit",
+      READERS
+      " or domain_id:%(target.limit.domain.id)s or "
       "domain_id:%(target.limit.project.domain_id)s or (project_id:%(target.limit.project_id)s and not "
-      "None:%(target.limit.project_id)s)", NULL },
+      "None:%(target.limit.project_id)s)",
+      NULL },
     { "identity:list_limits", "", "Each sees those of his project or domain." },
     { "identity:create_limits", ADMIN, NULL },
     { "identity:update_limit", ADMIN, NULL },

@@ -9,7 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
-static int find_named(struct txn *t, const struct kind *k, const char *domain_id, const char *name, void **ret)
+static int find_named(struct txn *t, const struct kind *k, const char *domain_id, const char *name,
+                      void **ret)
 {
     struct arena *a = txn_arena(t);
     return txn_find_by_(t, k, "name_key", folded(a, arena_printf(a, "%s/%s", domain_id, name)), ret);
@@ -21,9 +22,12 @@ static int seed_project(struct txn *t, const char *name, const char **ret_id)
     int r = find_named(t, &IDENTITY_PROJECT_KIND, DEFAULT_DOMAIN, name, (void **)&old);
     if (r < 0)
         return r;
-    struct project p = { .head.id = old ? old->head.id : uuid_hex_new(txn_arena(t)), .name = name,
-                         .description = "Made when the cloud was set up", .domain_id = DEFAULT_DOMAIN,
-                         .parent_id = DEFAULT_DOMAIN, .enabled = true };
+    struct project p = { .head.id = old ? old->head.id : uuid_hex_new(txn_arena(t)),
+                         .name = name,
+                         .description = "Made when the cloud was set up",
+                         .domain_id = DEFAULT_DOMAIN,
+                         .parent_id = DEFAULT_DOMAIN,
+                         .enabled = true };
     *ret_id = p.head.id;
     return old ? 0 : txn_put(t, &IDENTITY_PROJECT_KIND, &p);
 }
@@ -34,7 +38,8 @@ static int seed_role(struct txn *t, const char *name, const char **ret_id)
     int r = find_named(t, &IDENTITY_ROLE_KIND, "-", name, (void **)&old);
     if (r < 0)
         return r;
-    struct role x = { .head.id = old ? old->head.id : uuid_hex_new(txn_arena(t)), .name = name,
+    struct role x = { .head.id = old ? old->head.id : uuid_hex_new(txn_arena(t)),
+                      .name = name,
                       .options = "{\"immutable\": true}" };
     *ret_id = x.head.id;
     return old ? 0 : txn_put(t, &IDENTITY_ROLE_KIND, &x);
@@ -42,15 +47,20 @@ static int seed_role(struct txn *t, const char *name, const char **ret_id)
 
 static int seed_imply(struct txn *t, const char *prior, const char *implied)
 {
-    struct implied_role x = { .head.id = PAIR_ID(txn_arena(t), prior, implied), .prior_role_id = prior,
+    struct implied_role x = { .head.id = PAIR_ID(txn_arena(t), prior, implied),
+                              .prior_role_id = prior,
                               .implied_role_id = implied };
     return txn_put(t, &IDENTITY_IMPLIED_ROLE_KIND, &x);
 }
 
 static int seed_grant(struct txn *t, const char *user, const char *type, const char *target, const char *role)
 {
-    struct assignment x = { .head.id = PAIR_ID(txn_arena(t), "user", user, type, target, role, ""), .role_id = role,
-                            .actor_type = "user", .actor_id = user, .target_type = type, .target_id = target };
+    struct assignment x = { .head.id = PAIR_ID(txn_arena(t), "user", user, type, target, role, ""),
+                            .role_id = role,
+                            .actor_type = "user",
+                            .actor_id = user,
+                            .target_type = type,
+                            .target_id = target };
     return txn_put(t, &IDENTITY_ASSIGNMENT_KIND, &x);
 }
 
@@ -60,8 +70,11 @@ static int seed_admin(struct identity *id, struct txn *t, const char *hash, cons
     int r = find_named(t, &IDENTITY_USER_KIND, DEFAULT_DOMAIN, "admin", (void **)&old);
     if (r < 0)
         return r;
-    struct user fresh = { .head.id = uuid_hex_new(txn_arena(t)), .name = "admin", .domain_id = DEFAULT_DOMAIN,
-                          .enabled = true, .created_at = clock_wall() };
+    struct user fresh = { .head.id = uuid_hex_new(txn_arena(t)),
+                          .name = "admin",
+                          .domain_id = DEFAULT_DOMAIN,
+                          .enabled = true,
+                          .created_at = clock_wall() };
     struct user *u = old ? old : &fresh;
     *ret_id = u->head.id;
     if (hash) {
@@ -79,8 +92,12 @@ static int seed_endpoints(struct txn *t, const char *service_id, const char *reg
     struct results there = { 0 };
     int r = list_where(t, &IDENTITY_ENDPOINT_KIND, "service_id", service_id, &there);
     for (size_t i = 0; i < ARRAY_SIZE(INTERFACES) && r == 0; i++) {
-        struct endpoint e = { .head.id = uuid_hex_new(txn_arena(t)), .service_id = service_id, .region_id = region,
-                              .interface = INTERFACES[i], .url = url, .enabled = true };
+        struct endpoint e = { .head.id = uuid_hex_new(txn_arena(t)),
+                              .service_id = service_id,
+                              .region_id = region,
+                              .interface = INTERFACES[i],
+                              .url = url,
+                              .enabled = true };
         for (size_t k = 0; k < there.n; k++) {
             const struct endpoint *old = there.v[k];
             if (STREQ(old->interface, e.interface) && str_eq(old->region_id, region))
@@ -98,8 +115,11 @@ static int seed_service(struct txn *t, const struct service *s, const char *regi
     int r = txn_find_by(t, &IDENTITY_SERVICE_KIND, "type", s->type, &old);
     if (r < 0)
         return r;
-    struct catalog_service x = { .head.id = old ? old->head.id : uuid_hex_new(a), .name = s->name, .type = s->type,
-                                 .description = "", .enabled = true };
+    struct catalog_service x = { .head.id = old ? old->head.id : uuid_hex_new(a),
+                                 .name = s->name,
+                                 .type = s->type,
+                                 .description = "",
+                                 .enabled = true };
     if (!old)
         r = txn_put(t, &IDENTITY_SERVICE_KIND, &x);
     if (r == 0)
@@ -131,15 +151,20 @@ int identity_seed(struct api *api, struct txn *t, const void *options)
     /* The service need not have been started. */
     struct identity only_config = { .config = identity_config(api) }, *id = &only_config;
     const char *admin, *admin_project, *service_project, *hash = NULL;
-    struct { const char *admin, *manager, *member, *reader, *service; } role;
+    struct {
+        const char *admin, *manager, *member, *reader, *service;
+    } role;
     struct project *domain;
     /* The one closure that hashes: nobody else waits for a cloud that is being made. */
     int r = o->admin_password ? password_hash(id, txn_arena(t), o->admin_password, &hash) : 0;
     if (r == 0)
         r = txn_get(t, &IDENTITY_PROJECT_KIND, DEFAULT_DOMAIN, &domain);
     if (r == 0 && !domain) {
-        struct project d = { .head.id = DEFAULT_DOMAIN, .name = "Default", .description = "The default domain",
-                             .enabled = true, .is_domain = true };
+        struct project d = { .head.id = DEFAULT_DOMAIN,
+                             .name = "Default",
+                             .description = "The default domain",
+                             .enabled = true,
+                             .is_domain = true };
         r = txn_put(t, &IDENTITY_PROJECT_KIND, &d);
     }
     if (r == 0)

@@ -70,8 +70,8 @@ static void stop(struct api *api)
 static int start(struct api *api)
 {
     static const struct kind *const SNAPSHOT_KINDS[] = {
-        &IDENTITY_ROLE_KIND, &IDENTITY_IMPLIED_ROLE_KIND, &IDENTITY_SERVICE_KIND, &IDENTITY_ENDPOINT_KIND,
-        &IDENTITY_CATALOG_LINK_KIND, NULL,
+        &IDENTITY_ROLE_KIND,     &IDENTITY_IMPLIED_ROLE_KIND, &IDENTITY_SERVICE_KIND,
+        &IDENTITY_ENDPOINT_KIND, &IDENTITY_CATALOG_LINK_KIND, NULL,
     };
     struct identity *id = calloc(1, sizeof(*id));
     char keys[4096];
@@ -125,7 +125,8 @@ static int keep_house(struct api *api, struct arena *a, const struct change *cha
     struct identity *id = identity_of(api);
     if (n)
         return 0;
-    int r = token_keys_rotate_when_old(id->keys, DAYS(id->config->key_rotation_days), (unsigned)id->config->keys_kept);
+    int r = token_keys_rotate_when_old(id->keys, DAYS(id->config->key_rotation_days),
+                                       (unsigned)id->config->keys_kept);
     if (r < 0)
         return r;
     /* Expired tokens can be validated for a while: their revocation must stand as long. */
@@ -146,7 +147,10 @@ static int keep_house(struct api *api, struct arena *a, const struct change *cha
 
 static const struct kind *const NO_KINDS[] = { NULL };
 const struct controller_class IDENTITY_CONTROLLER = {
-    .name = "identity.house", .kinds = NO_KINDS, .interval = MINUTES(10), .step = keep_house,
+    .name = "identity.house",
+    .kinds = NO_KINDS,
+    .interval = MINUTES(10),
+    .step = keep_house,
 };
 static const struct controller_class *const CONTROLLERS[] = { &IDENTITY_CONTROLLER, NULL };
 
@@ -203,8 +207,8 @@ int identity_project_tree(struct txn *t, struct arena *a, const char *project_id
     return r;
 }
 
-int identity_roles(struct api *api, struct txn *t, struct arena *a, const char *user_id, const char *project_id,
-                   struct strv *ret_names)
+int identity_roles(struct api *api, struct txn *t, struct arena *a, const char *user_id,
+                   const char *project_id, struct strv *ret_names)
 {
     struct ref_list roles = { 0 };
     int r = effective_roles(api, t, a, user_id, SCOPE_PROJECT, project_id, &roles);
@@ -214,19 +218,32 @@ int identity_roles(struct api *api, struct txn *t, struct arena *a, const char *
     return r;
 }
 
-int identity_issue(struct api *api, struct txn *t, struct arena *a, const char *user_id, const char *project_id,
-                   usec_t lifetime, char *out, struct fault *fault)
+int identity_issue(struct api *api, struct txn *t, struct arena *a, const char *user_id,
+                   const char *project_id, usec_t lifetime, char *out, struct fault *fault)
 {
-    struct token_payload p = { .user_id = user_id, .scope = SCOPE_PROJECT, .scope_id = project_id,
-                               .methods = METHOD_TOKEN, .expires_at = clock_wall() + lifetime };
+    struct token_payload p = { .user_id = user_id,
+                               .scope = SCOPE_PROJECT,
+                               .scope_id = project_id,
+                               .methods = METHOD_TOKEN,
+                               .expires_at = clock_wall() + lifetime };
     struct token_info *i = ARENA_NEW(a, struct token_info);
     return i ? token_issue(api, t, a, &p, out, i, fault) : -ENOMEM;
 }
 
 const struct service IDENTITY_SERVICE = {
-    .name = "identity", .type = "identity", .prefix = "/identity", .catalog_path = "/v3",
-    .routes = IDENTITY_ROUTES, .n_routes = IDENTITY_N_ROUTES, .kinds = IDENTITY_KINDS,
-    .rules = IDENTITY_RULES, .n_rules = IDENTITY_N_RULES, .controllers = CONTROLLERS,
-    .time_style = TIME_ISO_MICRO, .list_style = &IDENTITY_LIST_STYLE,
-    .start = start, .stop = stop, .seed = identity_seed,
+    .name = "identity",
+    .type = "identity",
+    .prefix = "/identity",
+    .catalog_path = "/v3",
+    .routes = IDENTITY_ROUTES,
+    .n_routes = IDENTITY_N_ROUTES,
+    .kinds = IDENTITY_KINDS,
+    .rules = IDENTITY_RULES,
+    .n_rules = IDENTITY_N_RULES,
+    .controllers = CONTROLLERS,
+    .time_style = TIME_ISO_MICRO,
+    .list_style = &IDENTITY_LIST_STYLE,
+    .start = start,
+    .stop = stop,
+    .seed = identity_seed,
 };

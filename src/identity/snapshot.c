@@ -17,8 +17,8 @@
 
 struct catalog_endpoint {
     const struct endpoint *e;
-    const char *text;           /* as JSON, with marks */
-    bool with_project;          /* has a project mark: only for tokens of a project */
+    const char *text;  /* as JSON, with marks */
+    bool with_project; /* has a project mark: only for tokens of a project */
 };
 
 struct catalog_entry {
@@ -32,7 +32,7 @@ struct snapshot {
     struct arena *arena;
     VEC_OF(struct role_entry) roles;
     VEC_OF(struct catalog_entry) services;
-    bool narrowed;              /* some project has associations */
+    bool narrowed; /* some project has associations */
 };
 
 void snapshot_unref(struct snapshot *s)
@@ -45,7 +45,7 @@ void snapshot_unref(struct snapshot *s)
 
 const struct role_entry *snapshot_role(const struct snapshot *s, const char *id)
 {
-    VEC_FOREACH(r, &s->roles)
+    VEC_FOREACH (r, &s->roles)
         if (STREQ(r->id, id))
             return r;
     return NULL;
@@ -81,7 +81,7 @@ static int load_roles(struct txn *t, struct snapshot *s)
     }
     for (size_t i = 0; r == 0 && i < implied.n; i++) {
         const struct implied_role *p = implied.v[i];
-        VEC_FOREACH(e, &s->roles)
+        VEC_FOREACH (e, &s->roles)
             if (STREQ(e->id, p->prior_role_id))
                 (void)strv_add(s->arena, &e->implies, p->implied_role_id);
     }
@@ -98,7 +98,8 @@ static bool url_marked(struct buf *out, const char *url, bool *with_project)
         }
         const char *end = strstr(p, ")s");
         size_t n = end ? (size_t)(end - p - 2) : 0;
-        if ((n == 10 && memcmp(p + 2, "project_id", 10) == 0) || (n == 9 && memcmp(p + 2, "tenant_id", 9) == 0)) {
+        if ((n == 10 && memcmp(p + 2, "project_id", 10) == 0) ||
+            (n == 9 && memcmp(p + 2, "tenant_id", 9) == 0)) {
             buf_addc(out, MARK_PROJECT);
             *with_project = true;
         } else if (n == 7 && memcmp(p + 2, "user_id", 7) == 0) {
@@ -244,8 +245,8 @@ static int narrowed_endpoints(struct txn *t, struct arena *a, const char *projec
     return r;
 }
 
-int snapshot_catalog(const struct snapshot *s, struct txn *t, struct arena *a,
-                     const char *project_id, const char *user_id, struct json_out *o)
+int snapshot_catalog(const struct snapshot *s, struct txn *t, struct arena *a, const char *project_id,
+                     const char *user_id, struct json_out *o)
 {
     struct strv ids = { 0 }, group_ids = { 0 };
     VEC_OF(json_t *) filters = { 0 };
@@ -260,10 +261,10 @@ int snapshot_catalog(const struct snapshot *s, struct txn *t, struct arena *a,
             json_decref(f);
     }
     json_put_array(o, "catalog");
-    VEC_FOREACH(entry, &s->services) {
+    VEC_FOREACH (entry, &s->services) {
         json_open_object(o);
         json_put_array(o, "endpoints");
-        VEC_FOREACH(e, &entry->endpoints) {
+        VEC_FOREACH (e, &entry->endpoints) {
             bool show = (all || strv_has(&ids, e->e->head.id)) && (!e->with_project || project_id);
             for (size_t i = 0; !show && !all && i < filters.n; i++)
                 show = endpoint_fits(e->e, filters.v[i]) && (!e->with_project || project_id);
@@ -277,7 +278,7 @@ int snapshot_catalog(const struct snapshot *s, struct txn *t, struct arena *a,
         json_close_object(o);
     }
     json_close_array(o);
-    VEC_FOREACH(f, &filters)
+    VEC_FOREACH (f, &filters)
         json_decref(*f);
     return r;
 }

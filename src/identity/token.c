@@ -15,7 +15,8 @@
 
 static int bad_token(struct fault *f)
 {
-    return fault_set(f, 404, "TokenNotFound", "Could not find token: it is not one of this cloud, has expired or was revoked.");
+    return fault_set(f, 404, "TokenNotFound",
+                     "Could not find token: it is not one of this cloud, has expired or was revoked.");
 }
 
 static int get_domain(struct txn *t, const char *id, usec_t issued_at, const struct project **ret)
@@ -121,8 +122,8 @@ static int narrow_roles(struct api *api, struct txn *t, struct arena *a, const s
     return 0;
 }
 
-static int resolve_trust(struct api *api, struct txn *t, struct arena *a, struct token_info *i, struct ref_list *roles,
-                         bool *good)
+static int resolve_trust(struct api *api, struct txn *t, struct arena *a, struct token_info *i,
+                         struct ref_list *roles, bool *good)
 {
     const struct token_payload *p = &i->payload;
     struct trust *trust;
@@ -167,8 +168,8 @@ static int resolve_app_cred(struct api *api, struct txn *t, struct arena *a, str
     bool all;
     *good = false;
     int r = txn_get(t, &IDENTITY_APP_CRED_KIND, i->payload.app_cred_id, &cred);
-    if (r < 0 || !cred || (cred->expires_at && cred->expires_at <= clock_wall())
-        || !STREQ(cred->user_id, i->payload.user_id))
+    if (r < 0 || !cred || (cred->expires_at && cred->expires_at <= clock_wall()) ||
+        !STREQ(cred->user_id, i->payload.user_id))
         return r;
     *roles = (struct ref_list){ 0 };
     r = narrow_roles(api, t, a, &cred->role_ids, &have, true, roles, &all);
@@ -188,8 +189,8 @@ static int resolve_app_cred(struct api *api, struct txn *t, struct arena *a, str
     return r;
 }
 
-int token_resolve(struct api *api, struct txn *t, struct arena *a, const struct token_payload *p, usec_t window,
-                  struct token_info *i, struct fault *fault)
+int token_resolve(struct api *api, struct txn *t, struct arena *a, const struct token_payload *p,
+                  usec_t window, struct token_info *i, struct fault *fault)
 {
     const struct user *user;
     const struct project *domain;
@@ -208,9 +209,14 @@ int token_resolve(struct api *api, struct txn *t, struct arena *a, const struct 
         return r;
     if (!user)
         return bad_token(fault);
-    i->auth = (struct auth){ .user_id = user->head.id, .user_name = user->name, .user_domain_id = domain->head.id,
-                             .user_domain_name = domain->name, .audit_id = i->payload.audit_id,
-                             .issued_at = p->issued_at, .expires_at = p->expires_at, .extra = i };
+    i->auth = (struct auth){ .user_id = user->head.id,
+                             .user_name = user->name,
+                             .user_domain_id = domain->head.id,
+                             .user_domain_name = domain->name,
+                             .audit_id = i->payload.audit_id,
+                             .issued_at = p->issued_at,
+                             .expires_at = p->expires_at,
+                             .extra = i };
     i->password_expires_at = user->password_expires_at;
     r = resolve_scope(t, a, p, i, &good);
     if (r < 0)
@@ -261,7 +267,8 @@ int token_validate(struct api *api, struct txn *t, struct arena *a, const char *
     return r;
 }
 
-int identity_authenticate(struct api *api, struct arena *a, const char *token, struct auth *ret, struct fault *fault)
+int identity_authenticate(struct api *api, struct arena *a, const char *token, struct auth *ret,
+                          struct fault *fault)
 {
     struct token_info *i = ARENA_NEW(a, struct token_info);
     if (!i)
@@ -276,8 +283,8 @@ int identity_authenticate(struct api *api, struct arena *a, const char *token, s
 
 /* ---- issuing ---- */
 
-int token_issue(struct api *api, struct txn *t, struct arena *a, struct token_payload *p, char out[TOKEN_TEXT_MAX],
-                struct token_info *ret, struct fault *fault)
+int token_issue(struct api *api, struct txn *t, struct arena *a, struct token_payload *p,
+                char out[TOKEN_TEXT_MAX], struct token_info *ret, struct fault *fault)
 {
     struct identity *id = identity_of(api);
     uint64_t generation = atomic_load(&id->generation);
@@ -296,9 +303,13 @@ int token_issue(struct api *api, struct txn *t, struct arena *a, struct token_pa
 
 const char *const *token_methods(unsigned methods, const char *out[8])
 {
-    static const struct { unsigned bit; const char *name; } NAMES[] = {
-        { METHOD_PASSWORD, "password" }, { METHOD_TOKEN, "token" }, { METHOD_TOTP, "totp" },
-        { METHOD_APP_CRED, "application_credential" }, { METHOD_EC2, "ec2credential" },
+    static const struct {
+        unsigned bit;
+        const char *name;
+    } NAMES[] = {
+        { METHOD_PASSWORD, "password" }, { METHOD_TOKEN, "token" },
+        { METHOD_TOTP, "totp" },         { METHOD_APP_CRED, "application_credential" },
+        { METHOD_EC2, "ec2credential" },
     };
     size_t n = 0;
     for (size_t i = 0; i < ARRAY_SIZE(NAMES); i++)
@@ -332,7 +343,8 @@ static void put_user(struct json_out *o, const struct token_info *i)
     json_put_string(o, "id", i->auth.user_id);
     json_put_string(o, "name", i->auth.user_name);
     json_put_string(o, "password_expires_at",
-                    i->password_expires_at ? time_format(i->password_expires_at, TIME_ISO_MICRO, text) : NULL);
+                    i->password_expires_at ? time_format(i->password_expires_at, TIME_ISO_MICRO, text)
+                                           : NULL);
     json_close_object(o);
 }
 
@@ -385,8 +397,9 @@ static void put_app_cred(struct json_out *o, const struct token_info *i)
     json_put_bool(o, "restricted", !i->app_cred_unrestricted);
     if (i->has_access_rules) {
         json_put_array(o, "access_rules");
-        VEC_FOREACH(x, &i->access_rules)
-            schema_encode(&ACCESS_RULE_SCHEMA, x, &(struct encode_options){ .time_style = TIME_ISO_MICRO_Z }, o);
+        VEC_FOREACH (x, &i->access_rules)
+            schema_encode(&ACCESS_RULE_SCHEMA, x, &(struct encode_options){ .time_style = TIME_ISO_MICRO_Z },
+                          o);
         json_close_array(o);
     }
     json_close_object(o);

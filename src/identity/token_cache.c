@@ -13,7 +13,7 @@
 
 #define SHARDS 16
 #define SETS 32
-#define WAYS 4          /* 2,048 tokens in all */
+#define WAYS 4 /* 2,048 tokens in all */
 #define ANSWER_MAX 32768
 
 struct slot {
@@ -77,10 +77,23 @@ static bool info_copy(struct arena *a, const struct token_info *from, struct tok
 {
     *to = *from;
     const char **strings[] = {
-        &to->auth.user_id, &to->auth.user_name, &to->auth.user_domain_id, &to->auth.user_domain_name,
-        &to->auth.project_id, &to->auth.project_name, &to->auth.project_domain_id, &to->auth.project_domain_name,
-        &to->auth.domain_id, &to->auth.domain_name, &to->payload.user_id, &to->payload.scope_id,
-        &to->payload.app_cred_id, &to->payload.trust_id, &to->trustor_id, &to->trustee_id, &to->app_cred_name,
+        &to->auth.user_id,
+        &to->auth.user_name,
+        &to->auth.user_domain_id,
+        &to->auth.user_domain_name,
+        &to->auth.project_id,
+        &to->auth.project_name,
+        &to->auth.project_domain_id,
+        &to->auth.project_domain_name,
+        &to->auth.domain_id,
+        &to->auth.domain_name,
+        &to->payload.user_id,
+        &to->payload.scope_id,
+        &to->payload.app_cred_id,
+        &to->payload.trust_id,
+        &to->trustor_id,
+        &to->trustee_id,
+        &to->app_cred_name,
     };
     for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
         *strings[i] = arena_strdup(a, *strings[i]);
@@ -90,7 +103,7 @@ static bool info_copy(struct arena *a, const struct token_info *from, struct tok
         (void)strv_add(a, &to->auth.role_ids, from->auth.role_ids.v[i]);
     }
     memset(&to->access_rules, 0, sizeof(to->access_rules));
-    VEC_FOREACH(x, &from->access_rules) {
+    VEC_FOREACH (x, &from->access_rules) {
         const struct access_rule *copy = schema_copy(&ACCESS_RULE_SCHEMA, x, a);
         if (copy)
             (void)vec_push(a, &to->access_rules, *copy);
@@ -136,7 +149,8 @@ bool token_cache_find(struct token_cache *c, uint64_t generation, const char *to
     return found;
 }
 
-void token_cache_add(struct token_cache *c, uint64_t generation, const char *token, const struct token_info *i)
+void token_cache_add(struct token_cache *c, uint64_t generation, const char *token,
+                     const struct token_info *i)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
     struct shard *shard;
@@ -144,7 +158,7 @@ void token_cache_add(struct token_cache *c, uint64_t generation, const char *tok
     struct token_info *copy = a ? ARENA_NEW(a, struct token_info) : NULL;
     struct slot *set = copy && info_copy(a, i, copy) ? lock_set(c, token, digest, &shard) : NULL;
     if (!set) {
-        arena_free(a);          /* not kept: it will be opened again */
+        arena_free(a); /* not kept: it will be opened again */
         return;
     }
     struct slot *s = &set[0];
@@ -180,7 +194,8 @@ bool token_cache_find_answer(struct token_cache *c, uint64_t generation, const c
     return found;
 }
 
-void token_cache_add_answer(struct token_cache *c, uint64_t generation, const char *token, const char *text, size_t n)
+void token_cache_add_answer(struct token_cache *c, uint64_t generation, const char *token, const char *text,
+                            size_t n)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
     struct shard *shard;

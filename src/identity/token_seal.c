@@ -33,9 +33,9 @@ struct token_key {
 struct token_keys {
     pthread_rwlock_t lock;
     char *dir;
-    struct token_key keys[KEYS_MAX];    /* by number; the last one is primary */
+    struct token_key keys[KEYS_MAX]; /* by number; the last one is primary */
     unsigned n;
-    usec_t looked_at;                   /* monotonic */
+    usec_t looked_at; /* monotonic */
     EVP_CIPHER *cipher;
 };
 
@@ -147,7 +147,7 @@ static int keys_list(const char *dir, struct token_key *out, unsigned *ret_n)
             continue;
         struct token_key key = { .number = number };
         r = key_read(dir, e->d_name, key.bytes);
-        if (r == -ENOENT) {         /* another process has just dropped it */
+        if (r == -ENOENT) { /* another process has just dropped it */
             r = 0;
             continue;
         }
@@ -417,8 +417,8 @@ enum { HAS_PARENT = 1, HAS_APP_CRED = 2, HAS_TRUST = 4 };
 
 static bool payload_pack(const struct token_payload *t, struct pack *p)
 {
-    unsigned has = (*t->parent_audit_id ? HAS_PARENT : 0) | (t->app_cred_id ? HAS_APP_CRED : 0)
-                   | (t->trust_id ? HAS_TRUST : 0);
+    unsigned has = (*t->parent_audit_id ? HAS_PARENT : 0) | (t->app_cred_id ? HAS_APP_CRED : 0) |
+                   (t->trust_id ? HAS_TRUST : 0);
     put_number(p, t->methods, 1);
     put_number(p, (unsigned)t->scope << 4 | has, 1);
     put_number(p, (uint64_t)t->issued_at, 8);
@@ -477,11 +477,11 @@ int token_seal_raw(struct token_keys *k, const void *plain, size_t n, char out[T
     int size = (int)n, done = 0, rest = 0, aad = 0;
     unsigned char *text = sealed + HEAD_SIZE + NONCE_SIZE;
     EVP_CIPHER_CTX *x = EVP_CIPHER_CTX_new();
-    bool good = x && EVP_EncryptInit_ex2(x, k->cipher, key.bytes, sealed + HEAD_SIZE, NULL) == 1
-                && EVP_EncryptUpdate(x, NULL, &aad, sealed, HEAD_SIZE) == 1
-                && EVP_EncryptUpdate(x, text, &done, plain, size) == 1
-                && EVP_EncryptFinal_ex(x, text + done, &rest) == 1
-                && EVP_CIPHER_CTX_ctrl(x, EVP_CTRL_GCM_GET_TAG, TAG_SIZE, text + size) == 1;
+    bool good = x && EVP_EncryptInit_ex2(x, k->cipher, key.bytes, sealed + HEAD_SIZE, NULL) == 1 &&
+                EVP_EncryptUpdate(x, NULL, &aad, sealed, HEAD_SIZE) == 1 &&
+                EVP_EncryptUpdate(x, text, &done, plain, size) == 1 &&
+                EVP_EncryptFinal_ex(x, text + done, &rest) == 1 &&
+                EVP_CIPHER_CTX_ctrl(x, EVP_CTRL_GCM_GET_TAG, TAG_SIZE, text + size) == 1;
     EVP_CIPHER_CTX_free(x);
     explicit_bzero(&key, sizeof(key));
     if (!good)
@@ -503,21 +503,22 @@ int token_open(struct token_keys *k, struct arena *a, const char *text, struct t
 {
     unsigned char sealed[TOKEN_TEXT_MAX], plain[TOKEN_TEXT_MAX];
     size_t n = strlen(text), size;
-    if (n >= TOKEN_TEXT_MAX || !base64url_decode(text, n, sealed, &size)
-        || size <= HEAD_SIZE + NONCE_SIZE + TAG_SIZE || sealed[0] != TOKEN_VERSION)
+    if (n >= TOKEN_TEXT_MAX || !base64url_decode(text, n, sealed, &size) ||
+        size <= HEAD_SIZE + NONCE_SIZE + TAG_SIZE || sealed[0] != TOKEN_VERSION)
         return FAULT;
-    uint32_t number = (uint32_t)sealed[1] << 24 | (uint32_t)sealed[2] << 16 | (uint32_t)sealed[3] << 8 | sealed[4];
+    uint32_t number =
+        (uint32_t)sealed[1] << 24 | (uint32_t)sealed[2] << 16 | (uint32_t)sealed[3] << 8 | sealed[4];
     struct token_key key;
     if (number == 0 || !key_find_or_look(k, number, &key))
         return FAULT;
     int inside = (int)(size - HEAD_SIZE - NONCE_SIZE - TAG_SIZE), done = 0, rest = 0, aad = 0;
     unsigned char *body = sealed + HEAD_SIZE + NONCE_SIZE;
     EVP_CIPHER_CTX *x = EVP_CIPHER_CTX_new();
-    bool good = x && EVP_DecryptInit_ex2(x, k->cipher, key.bytes, sealed + HEAD_SIZE, NULL) == 1
-                && EVP_DecryptUpdate(x, NULL, &aad, sealed, HEAD_SIZE) == 1
-                && EVP_DecryptUpdate(x, plain, &done, body, inside) == 1
-                && EVP_CIPHER_CTX_ctrl(x, EVP_CTRL_GCM_SET_TAG, TAG_SIZE, body + inside) == 1
-                && EVP_DecryptFinal_ex(x, plain + done, &rest) == 1;
+    bool good = x && EVP_DecryptInit_ex2(x, k->cipher, key.bytes, sealed + HEAD_SIZE, NULL) == 1 &&
+                EVP_DecryptUpdate(x, NULL, &aad, sealed, HEAD_SIZE) == 1 &&
+                EVP_DecryptUpdate(x, plain, &done, body, inside) == 1 &&
+                EVP_CIPHER_CTX_ctrl(x, EVP_CTRL_GCM_SET_TAG, TAG_SIZE, body + inside) == 1 &&
+                EVP_DecryptFinal_ex(x, plain + done, &rest) == 1;
     EVP_CIPHER_CTX_free(x);
     explicit_bzero(&key, sizeof(key));
     if (!good)

@@ -19,22 +19,22 @@ enum {
     METHOD_TOKEN = 1 << 1,
     METHOD_APP_CRED = 1 << 2,
     METHOD_TOTP = 1 << 3,
-    METHOD_EC2 = 1 << 4,        /* rendered as "ec2credential" */
+    METHOD_EC2 = 1 << 4, /* rendered as "ec2credential" */
 };
 
 enum token_scope { SCOPE_NONE, SCOPE_PROJECT, SCOPE_DOMAIN, SCOPE_SYSTEM };
 
-#define AUDIT_ID_SIZE 23        /* 16 bytes in base64url, and NUL */
+#define AUDIT_ID_SIZE 23 /* 16 bytes in base64url, and NUL */
 #define TOKEN_TEXT_MAX 1024
 
 struct token_payload {
     unsigned methods;
     enum token_scope scope;
     const char *user_id;
-    const char *scope_id;           /* of a project or domain */
+    const char *scope_id; /* of a project or domain */
     const char *app_cred_id, *trust_id;
     char audit_id[AUDIT_ID_SIZE];
-    char parent_audit_id[AUDIT_ID_SIZE];    /* "" for none */
+    char parent_audit_id[AUDIT_ID_SIZE]; /* "" for none */
     usec_t issued_at, expires_at;
 };
 

@@ -46,8 +46,8 @@ static bool code_at(const unsigned char *secret, size_t n, usec_t when, char out
     if (!HMAC(EVP_sha1(), secret, (int)n, counter, sizeof(counter), mac, &size) || size != 20)
         return false;
     unsigned at = mac[19] & 15;
-    uint32_t v = (uint32_t)(mac[at] & 0x7f) << 24 | (uint32_t)mac[at + 1] << 16 | (uint32_t)mac[at + 2] << 8
-                 | mac[at + 3];
+    uint32_t v = (uint32_t)(mac[at] & 0x7f) << 24 | (uint32_t)mac[at + 1] << 16 | (uint32_t)mac[at + 2] << 8 |
+                 mac[at + 3];
     (void)snprintf(out, 7, "%06u", v % 1000000);
     return true;
 }
@@ -63,10 +63,11 @@ int totp_check(struct txn *t, struct arena *a, const char *user_id, const char *
     for (size_t i = 0; i < l.n && r == 0; i++) {
         unsigned char secret[128];
         char code[7];
-        size_t n = base32_decode(str_or(((const struct credential *)l.v[i])->blob, ""), secret, sizeof(secret));
+        size_t n =
+            base32_decode(str_or(((const struct credential *)l.v[i])->blob, ""), secret, sizeof(secret));
         for (int back = 0; n && back < 2; back++)
-            if (code_at(secret, n, clock_wall() - back * INTERVAL, code) && strlen(passcode) == 6
-                && CRYPTO_memcmp(code, passcode, 6) == 0)
+            if (code_at(secret, n, clock_wall() - back * INTERVAL, code) && strlen(passcode) == 6 &&
+                CRYPTO_memcmp(code, passcode, 6) == 0)
                 *ret = true;
         explicit_bzero(secret, sizeof(secret));
     }

@@ -21,8 +21,10 @@ static int refuse_app_creds(struct call *c)
 static int allowed(struct call *c, const char *rule, const struct trust *x)
 {
     struct strmap m = { 0 };
-    (void)vec_push(c->arena, &m, ((struct pair){ "target.trust.trustor_user_id", str_or(x->trustor_user_id, "") }));
-    (void)vec_push(c->arena, &m, ((struct pair){ "target.trust.trustee_user_id", str_or(x->trustee_user_id, "") }));
+    (void)vec_push(c->arena, &m,
+                   ((struct pair){ "target.trust.trustor_user_id", str_or(x->trustor_user_id, "") }));
+    (void)vec_push(c->arena, &m,
+                   ((struct pair){ "target.trust.trustee_user_id", str_or(x->trustee_user_id, "") }));
     int r = call_require(c, rule, &m);
     return r ? r : refuse_app_creds(c);
 }
@@ -52,7 +54,8 @@ static int put_trust(struct call *c, const struct trust *x, bool roles)
     int r = 0;
     json_open_object(&c->out);
     schema_encode_members(&TRUST_SCHEMA, x, &opt, &c->out);
-    json_put_string(&c->out, "expires_at", x->expires_at ? time_format(x->expires_at, TIME_ISO_MICRO_Z, text) : NULL);
+    json_put_string(&c->out, "expires_at",
+                    x->expires_at ? time_format(x->expires_at, TIME_ISO_MICRO_Z, text) : NULL);
     if (roles) {
         json_put_array(&c->out, "roles");
         for (size_t i = 0; i < x->role_ids.n && r == 0; i++)
@@ -169,7 +172,8 @@ static int within_parent(struct call *c, const struct trust *parent, struct trus
     if (parent->redelegation_count <= 0 || parent->redelegation_count > REDELEGATION_MAX)
         return deny(c, "Remaining redelegation depth of 0 out of allowed range of [0..3]");
     if (x->remaining_uses != INT_NULL)
-        return deny(c, "Field \"remaining_uses\" is set while it must not be set in order to redelegate a trust");
+        return deny(
+            c, "Field \"remaining_uses\" is set while it must not be set in order to redelegate a trust");
     if (!x->expires_at)
         x->expires_at = parent->expires_at;
     else if (parent->expires_at && parent->expires_at < x->expires_at)
@@ -178,7 +182,8 @@ static int within_parent(struct call *c, const struct trust *parent, struct trus
         if (!strv_has(&parent->role_ids, x->role_ids.v[i]))
             return deny(c, "Some of requested roles are not in redelegated trust");
     if (!parent->impersonation && x->impersonation)
-        return deny(c, "Impersonation is not allowed because redelegated trust does not specify impersonation.");
+        return deny(c,
+                    "Impersonation is not allowed because redelegated trust does not specify impersonation.");
     return 0;
 }
 
@@ -193,11 +198,13 @@ static int settle_redelegation(struct call *c, struct trust *x, const struct tru
     if (x->remaining_uses != INT_NULL)
         return bad_request(c, "remaining_uses must not be set if redelegation is allowed");
     if (asked && x->redelegation_count > REDELEGATION_MAX)
-        return call_fault(c, 403, "Forbidden", "Requested redelegation depth of %lld is greater than allowed %d",
+        return call_fault(c, 403, "Forbidden",
+                          "Requested redelegation depth of %lld is greater than allowed %d",
                           (long long)x->redelegation_count, REDELEGATION_MAX);
     if (parent && asked && x->redelegation_count != left)
-        return deny(c, "Modifying \"redelegation_count\" upon redelegation is forbidden. Omitting this parameter is "
-                    "advised.");
+        return deny(
+            c, "Modifying \"redelegation_count\" upon redelegation is forbidden. Omitting this parameter is "
+               "advised.");
     if (!asked)
         x->redelegation_count = left;
     return 0;
@@ -207,10 +214,11 @@ static int settle_redelegation(struct call *c, struct trust *x, const struct tru
 static int settle_roles(struct call *c, struct trust *x, const char *first_trustor)
 {
     struct ref_list have = { 0 };
-    int r = x->project_id ? effective_roles(c->api, c->txn, c->arena, first_trustor, SCOPE_PROJECT, x->project_id,
-                                            &have) : 0;
+    int r = x->project_id ? effective_roles(c->api, c->txn, c->arena, first_trustor, SCOPE_PROJECT,
+                                            x->project_id, &have)
+                          : 0;
     x->role_ids = (struct strv){ 0 };
-    VEC_FOREACH(want, &x->roles) {
+    VEC_FOREACH (want, &x->roles) {
         const char *id = want->id;
         if (!id && want->name && r == 0) {
             struct role *role;
@@ -248,7 +256,8 @@ static int make(struct call *c)
     for (const struct trust *t = parent; t && r == 0;) {
         struct trust *above = NULL;
         first = t->trustor_user_id;
-        r = t->redelegated_trust_id ? txn_get(c->txn, &IDENTITY_TRUST_KIND, t->redelegated_trust_id, &above) : 0;
+        r = t->redelegated_trust_id ? txn_get(c->txn, &IDENTITY_TRUST_KIND, t->redelegated_trust_id, &above)
+                                    : 0;
         t = above;
     }
     if (r == 0)
@@ -279,10 +288,11 @@ int trust_create(struct call *c)
     if (in->roles.n && !in->project_id)
         return bad_request(c, "Expecting to find project_id in trust.");
     if (in->expires_at && in->expires_at <= clock_wall())
-        return call_fault(c, 400, "ValidationExpirationError",
-                          "The 'expires_at' must not be before now. The server could not comply with the request "
-                          "since it is either malformed or otherwise incorrect. The client is assumed to be in "
-                          "error.");
+        return call_fault(
+            c, 400, "ValidationExpirationError",
+            "The 'expires_at' must not be before now. The server could not comply with the request "
+            "since it is either malformed or otherwise incorrect. The client is assumed to be in "
+            "error.");
     return call_write(c, make);
 }
 

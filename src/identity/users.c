@@ -9,15 +9,21 @@
 #include <errno.h>
 
 static const char *const USER_OPTIONS[] = {
-    "ignore_change_password_upon_first_use", "ignore_password_expiry", "ignore_lockout_failure_attempts",
-    "ignore_user_inactivity", "lock_password", "multi_factor_auth_enabled", "multi_factor_auth_rules", NULL,
+    "ignore_change_password_upon_first_use",
+    "ignore_password_expiry",
+    "ignore_lockout_failure_attempts",
+    "ignore_user_inactivity",
+    "lock_password",
+    "multi_factor_auth_enabled",
+    "multi_factor_auth_rules",
+    NULL,
 };
 
 /* From before the transaction to its closure. */
 struct new_password {
-    const char *hash;           /* null: none was given */
-    const char *seen_hash;      /* what the old one was checked against */
-    bool given;                 /* null may be given: no password */
+    const char *hash;      /* null: none was given */
+    const char *seen_hash; /* what the old one was checked against */
+    bool given;            /* null may be given: no password */
 };
 
 static int user_render(struct call *c, const void *object, struct json_out *o, bool full)
@@ -37,8 +43,12 @@ static int user_scope(struct call *c, struct query *q)
 
 static int user_filter(struct call *c, struct query *q, const char *name, const char *value)
 {
-    static const struct { const char *prefix; enum query_op op; } OPS[] = {
-        { "lte:", Q_LE }, { "lt:", Q_LT }, { "gte:", Q_GE }, { "gt:", Q_GT }, { "eq:", Q_EQ }, { "neq:", Q_NE },
+    static const struct {
+        const char *prefix;
+        enum query_op op;
+    } OPS[] = {
+        { "lte:", Q_LE }, { "lt:", Q_LT }, { "gte:", Q_GE },
+        { "gt:", Q_GT },  { "eq:", Q_EQ }, { "neq:", Q_NE },
     };
     if (!STREQ(name, "password_expires_at"))
         return filter_operators(c, q, name, value);
@@ -50,11 +60,15 @@ static int user_filter(struct call *c, struct query *q, const char *name, const 
             break;
         const char *text = arena_printf(c->arena, "%lld", (long long)when);
         /* 0 stands for never */
-        return query_where(q, c->arena, name, OPS[i].op, text) && query_where(q, c->arena, name, Q_NE, "0") ? 0
-                                                                                                          : -ENOMEM;
+        return query_where(q, c->arena, name, OPS[i].op, text) && query_where(q, c->arena, name, Q_NE, "0")
+                   ? 0
+                   : -ENOMEM;
     }
-    return bad_request(c, "The given operator %s is not valid. It must be one of the following: 'eq', 'neq', 'lt', "
-                       "'lte', 'gt', or 'gte'.", value);
+    return bad_request(
+        c,
+        "The given operator %s is not valid. It must be one of the following: 'eq', 'neq', 'lt', "
+        "'lte', 'gt', or 'gte'.",
+        value);
 }
 
 static int domain_of(struct call *c, const char **domain_id)
@@ -115,7 +129,7 @@ static int user_update_in(struct call *c, const void *before, void *object)
     if (!u->enabled && old->enabled)
         u->valid_from = clock_wall();
     if (u->enabled && !old->enabled)
-        u->last_active_at = clock_wall();       /* who is enabled again begins anew */
+        u->last_active_at = clock_wall(); /* who is enabled again begins anew */
     if (n->given)
         r = txn_delete(c->txn, &IDENTITY_LOCKOUT_KIND, u->head.id);
     return r;
@@ -124,10 +138,13 @@ static int user_update_in(struct call *c, const void *before, void *object)
 int user_purge(struct txn *t, struct arena *a, const char *id)
 {
     (void)a;
-    static const struct { const struct kind *kind; const char *field; } HANGING[] = {
-        { &IDENTITY_ASSIGNMENT_KIND, "actor_id" }, { &IDENTITY_MEMBERSHIP_KIND, "user_id" },
-        { &IDENTITY_CREDENTIAL_KIND, "user_id" }, { &IDENTITY_APP_CRED_KIND, "user_id" },
-        { &IDENTITY_ACCESS_RULE_KIND, "user_id" }, { &IDENTITY_TRUST_KIND, "trustor_user_id" },
+    static const struct {
+        const struct kind *kind;
+        const char *field;
+    } HANGING[] = {
+        { &IDENTITY_ASSIGNMENT_KIND, "actor_id" },   { &IDENTITY_MEMBERSHIP_KIND, "user_id" },
+        { &IDENTITY_CREDENTIAL_KIND, "user_id" },    { &IDENTITY_APP_CRED_KIND, "user_id" },
+        { &IDENTITY_ACCESS_RULE_KIND, "user_id" },   { &IDENTITY_TRUST_KIND, "trustor_user_id" },
         { &IDENTITY_TRUST_KIND, "trustee_user_id" },
     };
     int r = txn_delete(t, &IDENTITY_LOCKOUT_KIND, id);
@@ -144,8 +161,11 @@ static int user_remove(struct call *c, void *object)
 static int user_taken(struct call *c, const void *object)
 {
     const struct user *u = object;
-    return conflict(c, "Conflict occurred attempting to store user - Duplicate entry found with name %s at domain ID "
-                    "%s.", u->name, u->domain_id);
+    return conflict(
+        c,
+        "Conflict occurred attempting to store user - Duplicate entry found with name %s at domain ID "
+        "%s.",
+        u->name, u->domain_id);
 }
 
 static bool any_user(struct call *c, const void *object)
@@ -156,9 +176,21 @@ static bool any_user(struct call *c, const void *object)
 }
 
 const struct resource USER_RESOURCE = {
-    .one = "user", .many = "users", .kind = &IDENTITY_USER_KIND, .title = "User", .not_found = "NotFound", .not_found_noun = "user",
-    .scope = user_scope, .visible = any_user, .filter = user_filter, .render = user_render, .create = user_create_in,
-    .update = user_update_in, .remove = user_remove, .taken = user_taken, .hex_ids = true,
+    .one = "user",
+    .many = "users",
+    .kind = &IDENTITY_USER_KIND,
+    .title = "User",
+    .not_found = "NotFound",
+    .not_found_noun = "user",
+    .scope = user_scope,
+    .visible = any_user,
+    .filter = user_filter,
+    .render = user_render,
+    .create = user_create_in,
+    .update = user_update_in,
+    .remove = user_remove,
+    .taken = user_taken,
+    .hex_ids = true,
 };
 
 static int user_get(struct call *c, const char *param, const char *rule, struct user **ret)
@@ -233,36 +265,40 @@ static int may_change_now(struct call *c, const struct user *u)
 {
     const struct cloud_config *k = call_identity(c)->config;
     if (option_true(u->options, "lock_password"))
-        return call_fault(c, 400, "PasswordSelfServiceDisabled", "You cannot change your password at this time due "
-                          "to password policy disallowing password changes. Please contact your administrator to "
-                          "reset your password.");
+        return call_fault(
+            c, 400, "PasswordSelfServiceDisabled",
+            "You cannot change your password at this time due "
+            "to password policy disallowing password changes. Please contact your administrator to "
+            "reset your password.");
     usec_t until = u->password_created_at + DAYS(k->password_min_age_days);
     bool must = u->password_by_admin || (u->password_expires_at && u->password_expires_at <= clock_wall());
     if (k->password_min_age_days > 0 && until > clock_wall() && !must)
-        return call_fault(c, 400, "PasswordAgeValidationError",
-                          "You cannot change your password at this time due to the minimum password age. Once you "
-                          "change your password, it must be used for %lld day(s) before it can be changed. Please "
-                          "try again in %lld day(s) or contact your administrator to reset your password.",
-                          (long long)k->password_min_age_days,
-                          (long long)((until - clock_wall()) / DAYS(1) + 1));
+        return call_fault(
+            c, 400, "PasswordAgeValidationError",
+            "You cannot change your password at this time due to the minimum password age. Once you "
+            "change your password, it must be used for %lld day(s) before it can be changed. Please "
+            "try again in %lld day(s) or contact your administrator to reset your password.",
+            (long long)k->password_min_age_days, (long long)((until - clock_wall()) / DAYS(1) + 1));
     return 0;
 }
 
 int user_password(struct call *c)
 {
     struct identity *id = call_identity(c);
-    const char *old = json_get_string(c->body, "original_password"), *new = json_get_string(c->body, "password");
+    const char *old = json_get_string(c->body, "original_password"),
+               *new = json_get_string(c->body, "password");
     struct user *u;
     struct new_password n = { .given = true };
     bool right, used;
     if (!old || !new)
-        return bad_request(c, "Invalid input: '%s' is a required property", old ? "password" : "original_password");
+        return bad_request(c, "Invalid input: '%s' is a required property",
+                           old ? "password" : "original_password");
     int r = call_read(c);
     if (r == 0)
         r = txn_get(c->txn, &IDENTITY_USER_KIND, call_param(c, "id"), &u);
     if (r)
         return r;
-    txn_done(TAKE_PTR(c->txn));         /* hashing takes long */
+    txn_done(TAKE_PTR(c->txn)); /* hashing takes long */
     n.seen_hash = u ? u->password_hash : NULL;
     r = password_check(id, call_param(c, "id"), n.seen_hash, old, &right);
     if (r)
@@ -277,10 +313,11 @@ int user_password(struct call *c)
     if (r)
         return r;
     if (used)
-        return call_fault(c, 400, "PasswordHistoryValidationError",
-                          "The new password cannot be identical to a previous password. The total number which "
-                          "includes the new password must be unique is %lld.",
-                          (long long)id->config->password_history);
+        return call_fault(
+            c, 400, "PasswordHistoryValidationError",
+            "The new password cannot be identical to a previous password. The total number which "
+            "includes the new password must be unique is %lld.",
+            (long long)id->config->password_history);
     r = password_hash(id, c->arena, new, &n.hash);
     if (r)
         return r;

@@ -22,10 +22,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     text[size] = 0;
     (void)token_open(keys, a, text, &p);
     char sealed[TOKEN_TEXT_MAX];
-    if (size && size <= 400 && token_seal_raw(keys, data, size, sealed) == 0 && token_open(keys, a, sealed, &p) == 0) {
+    if (size && size <= 400 && token_seal_raw(keys, data, size, sealed) == 0 &&
+        token_open(keys, a, sealed, &p) == 0) {
         /* What opened is whole. */
-        if (!p.user_id || strlen(p.audit_id) != AUDIT_ID_SIZE - 1
-            || ((p.scope == SCOPE_PROJECT || p.scope == SCOPE_DOMAIN) && !p.scope_id))
+        if (!p.user_id || strlen(p.audit_id) != AUDIT_ID_SIZE - 1 ||
+            ((p.scope == SCOPE_PROJECT || p.scope == SCOPE_DOMAIN) && !p.scope_id))
             abort();
     }
     free(text);

@@ -38,7 +38,7 @@ static void scopes(void **state)
     assert_non_null(t);
     assert_string_equal(text_at(w, "token.project.name"), "p1");
     assert_true(list_has(w, "token.roles", "name", "member"));
-    assert_true(list_has(w, "token.roles", "name", "reader"));      /* implied */
+    assert_true(list_has(w, "token.roles", "name", "reader")); /* implied */
     assert_false(list_has(w, "token.roles", "name", "admin"));
     assert_true(count_at(w, "token.catalog") > 0);
     assert_null(login(w, u, "pw-bob", "'domain': {'id': '%s'}", d));
@@ -84,15 +84,17 @@ static void dies_on_time(void **state)
 {
     struct world *w = *state;
     const char *u = user_with_role(w, "dan", NULL, NULL);
-    clock_advance(MINUTES(30));             /* so that the administrator's ends first */
+    clock_advance(MINUTES(30)); /* so that the administrator's ends first */
     const char *t = login(w, u, "pw-dan", NULL);
     clock_advance(MINUTES(60) - 1);
     EXPECT(w, 200, t, "GET", NULL, "/users/%s", u);
     clock_advance(1);
     EXPECT(w, 401, t, "GET", NULL, "/users/%s", u);
-    EXPECT(w, 201, NULL, "POST", "{'auth': {'identity': {'methods': ['password'], 'password': {'user': "
+    EXPECT(w, 201, NULL, "POST",
+           "{'auth': {'identity': {'methods': ['password'], 'password': {'user': "
            "{'name': 'ADMIN', 'domain': {'id': 'default'}, 'password': 'secret'}}}, 'scope': {'system': "
-           "{'all': true}}}}", "/auth/tokens");
+           "{'all': true}}}}",
+           "/auth/tokens");
     w->admin = format(w, "%s", strmap_get(&w->reply.headers, "x-subject-token"));
     assert_int_equal(validate(w, t), 404);
     w->subject = t;
@@ -106,7 +108,7 @@ static void revoked(void **state)
     const char *u = user_with_role(w, "eve", NULL, NULL);
     const char *t = login(w, u, "pw-eve", NULL), *other = login(w, u, "pw-eve", NULL);
     assert_int_equal(validate(w, t), 200);
-    assert_int_equal(validate(w, t), 200);          /* from memory */
+    assert_int_equal(validate(w, t), 200); /* from memory */
     w->subject = t;
     EXPECT(w, 204, t, "DELETE", NULL, "/auth/tokens");
     w->subject = NULL;
@@ -115,7 +117,8 @@ static void revoked(void **state)
     assert_int_equal(validate(w, other), 200);
     EXPECT(w, 200, w->admin, "GET", NULL, "/OS-REVOKE/events");
     assert_int_equal(count_at(w, "events"), 1);
-    EXPECT(w, 404, NULL, "POST", format(w, "{'auth': {'identity': {'methods': ['token'], 'token': {'id': '%s'}}}}", t),
+    EXPECT(w, 404, NULL, "POST",
+           format(w, "{'auth': {'identity': {'methods': ['token'], 'token': {'id': '%s'}}}}", t),
            "/auth/tokens");
 }
 
@@ -148,15 +151,16 @@ static void voided_by_changes(void **state)
 
     /* a password that changed: the old one is worth nothing, remembered or not */
     clock_advance(1);
-    EXPECT(w, 204, NULL, "POST", "{'user': {'original_password': 'pw-fay', 'password': 'new'}}", "/users/%s/password",
-           u);
+    EXPECT(w, 204, NULL, "POST", "{'user': {'original_password': 'pw-fay', 'password': 'new'}}",
+           "/users/%s/password", u);
     assert_int_equal(validate(w, t), 404);
     assert_int_equal(validate(w, bare), 404);
     assert_null(login(w, u, "pw-fay", NULL));
     clock_advance(1);
     bare = login(w, u, "new", NULL);
     assert_int_equal(validate(w, bare), 200);
-    EXPECT(w, 401, NULL, "POST", "{'user': {'original_password': 'pw-fay', 'password': 'x'}}", "/users/%s/password", u);
+    EXPECT(w, 401, NULL, "POST", "{'user': {'original_password': 'pw-fay', 'password': 'x'}}",
+           "/users/%s/password", u);
 
     /* a user who was disabled, and deleted */
     clock_advance(1);
@@ -187,7 +191,10 @@ static void voided_by_the_domain(void **state)
 static void bad_requests_are_named(void **state)
 {
     struct world *w = *state;
-    static const struct { int status; const char *body, *says; } CASES[] = {
+    static const struct {
+        int status;
+        const char *body, *says;
+    } CASES[] = {
         { 400, "{}", "auth" },
         { 400, "{'auth': 3}", "auth" },
         { 400, "{'auth': {}}", "identity" },
@@ -197,11 +204,16 @@ static void bad_requests_are_named(void **state)
         { 400, "{'auth': {'identity': {'methods': [7]}}}", "methods" },
         { 400, "{'auth': {'identity': {'methods': ['password']}}}", "password" },
         { 400, "{'auth': {'identity': {'methods': ['password'], 'password': {}}}}", "user" },
-        { 400, "{'auth': {'identity': {'methods': ['password'], 'password': {'user': {'id': 7, 'password': 'x'}}}}}",
+        { 400,
+          "{'auth': {'identity': {'methods': ['password'], 'password': {'user': {'id': 7, 'password': "
+          "'x'}}}}}",
           "id" },
-        { 400, "{'auth': {'identity': {'methods': ['password'], 'password': {'user': {'password': 'x'}}}}}", "name" },
-        { 400, "{'auth': {'identity': {'methods': ['password'], 'password': {'user': {'name': 'a', 'password': "
-               "'x'}}}}}", "domain" },
+        { 400, "{'auth': {'identity': {'methods': ['password'], 'password': {'user': {'password': 'x'}}}}}",
+          "name" },
+        { 400,
+          "{'auth': {'identity': {'methods': ['password'], 'password': {'user': {'name': 'a', 'password': "
+          "'x'}}}}}",
+          "domain" },
         { 401, "{'auth': {'identity': {'methods': ['magic'], 'magic': {}}}}", "unsupported" },
         { 401, "{'auth': {'identity': {'methods': []}}}", "requires authentication" },
         { 400, "{'auth': {'identity': {'methods': ['token'], 'token': {}}}}", "id" },
@@ -250,9 +262,14 @@ static int down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WORLD_TEST(all_refusals_are_alike), WORLD_TEST(scopes),         WORLD_TEST(rescoping_keeps_the_end),
-        WORLD_TEST(dies_on_time),           WORLD_TEST(revoked),        WORLD_TEST(voided_by_changes),
-        WORLD_TEST(voided_by_the_domain),   WORLD_TEST(bad_requests_are_named),
+        WORLD_TEST(all_refusals_are_alike),
+        WORLD_TEST(scopes),
+        WORLD_TEST(rescoping_keeps_the_end),
+        WORLD_TEST(dies_on_time),
+        WORLD_TEST(revoked),
+        WORLD_TEST(voided_by_changes),
+        WORLD_TEST(voided_by_the_domain),
+        WORLD_TEST(bad_requests_are_named),
         WORLD_TEST(one_may_look_at_ones_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,9 +38,17 @@ static void tags(void **state)
     EXPECT(w, 400, w->admin, "PUT", "{'tags': ['x', 'x']}", "/projects/%s/tags", b);
     EXPECT(w, 400, w->admin, "PUT", "{'tags': ['a/b']}", "/projects/%s/tags", b);
     EXPECT(w, 400, w->admin, "POST", "{'project': {'name': 'x', 'tags': ['t', 't']}}", "/projects");
-    static const struct { const char *filter; size_t n; } CASES[] = {
-        { "tags=red", 2 }, { "tags=red,big", 1 }, { "tags-any=big,new", 2 }, { "name=a&not-tags=red", 0 },
-        { "name=b&not-tags=red,big", 1 }, { "name=a&not-tags-any=new", 1 }, { "name=b&not-tags-any=new,big", 0 },
+    static const struct {
+        const char *filter;
+        size_t n;
+    } CASES[] = {
+        { "tags=red", 2 },
+        { "tags=red,big", 1 },
+        { "tags-any=big,new", 2 },
+        { "name=a&not-tags=red", 0 },
+        { "name=b&not-tags=red,big", 1 },
+        { "name=a&not-tags-any=new", 1 },
+        { "name=b&not-tags-any=new,big", 0 },
     };
     for (size_t i = 0; i < ARRAY_SIZE(CASES); i++) {
         EXPECT(w, 200, w->admin, "GET", NULL, "/projects?%s", CASES[i].filter);
@@ -103,21 +111,29 @@ static void lists(void **state)
 static void the_body_is_read_strictly(void **state)
 {
     struct world *w = *state;
-    static const struct { const char *path, *body, *says; } CASES[] = {
+    static const struct {
+        const char *path, *body, *says;
+    } CASES[] = {
         { "/projects", "{'project': {}}", "name" },
         { "/projects", "{'project': {'name': ''}}", "name" },
         { "/projects", "{'project': {'name': '   '}}", "name" },
         { "/projects", "{'project': {'name': 7}}", "name" },
         { "/projects", "{'project': {'name': 'x', 'enabled': 'yes'}}", "enabled" },
         { "/projects", "{'project': {'name': 'x', 'options': {'other': true}}}", "options" },
-        { "/projects", "{'project': {'name': '"
-                       "0123456789012345678901234567890123456789012345678901234567890123456789'}}", "name" },
+        { "/projects",
+          "{'project': {'name': '"
+          "0123456789012345678901234567890123456789012345678901234567890123456789'}}",
+          "name" },
         { "/projects", "{'other': {}}", "project" },
         { "/projects", "{", "JSON" },
-        { "/endpoints", "{'endpoint': {'service_id': 'x', 'interface': 'public', 'url': 'http://a', "
-                        "'enabled': 'False'}}", "enabled" },
-        { "/endpoints", "{'endpoint': {'service_id': 'x', 'interface': 'inner', 'url': 'http://a'}}", "interface" },
-        { "/endpoints", "{'endpoint': {'service_id': 'none', 'interface': 'public', 'url': 'http://a'}}", "service" },
+        { "/endpoints",
+          "{'endpoint': {'service_id': 'x', 'interface': 'public', 'url': 'http://a', "
+          "'enabled': 'False'}}",
+          "enabled" },
+        { "/endpoints", "{'endpoint': {'service_id': 'x', 'interface': 'inner', 'url': 'http://a'}}",
+          "interface" },
+        { "/endpoints", "{'endpoint': {'service_id': 'none', 'interface': 'public', 'url': 'http://a'}}",
+          "service" },
         { "/limits", "{'limits': []}", "limits" },
         { "/limits", "{'limits': [{'resource_name': 'x'}]}", "limits/0" },
     };
@@ -133,8 +149,8 @@ static size_t endpoints_seen(struct world *w, const char *token)
     size_t n = 0, i;
     json_t *entry;
     EXPECT(w, 200, token, "GET", NULL, "/auth/catalog");
-    json_array_foreach(node_at(w, "catalog"), i, entry)
-        n += json_array_size(json_object_get(entry, "endpoints"));
+    json_array_foreach(node_at(w, "catalog"), i, entry) n +=
+        json_array_size(json_object_get(entry, "endpoints"));
     return n;
 }
 
@@ -143,14 +159,18 @@ static void the_catalog(void **state)
     struct world *w = *state;
     const char *p = text_at(w, "token.project.id");
     const char *s = make(w, "services", "service", "{'type': 'things', 'name': 'th'}");
-    const char *e = make(w, "endpoints", "endpoint", "{'service_id': '%s', 'interface': 'public', 'region': 'R9',"
-                         " 'url': 'http://t/v1/$(project_id)s/%%(user_id)s'}", s);
+    const char *e = make(w, "endpoints", "endpoint",
+                         "{'service_id': '%s', 'interface': 'public', 'region': 'R9',"
+                         " 'url': 'http://t/v1/$(project_id)s/%%(user_id)s'}",
+                         s);
     assert_int_equal(endpoints_seen(w, w->admin), 4);
     assert_non_null(strstr(buf_text(&w->body), format(w, "http://t/v1/%s/", p)));
     EXPECT(w, 200, w->admin, "GET", NULL, "/regions/R9");
     EXPECT(w, 403, w->admin, "DELETE", NULL, "/regions/R9");
-    const char *unusable = make(w, "endpoints", "endpoint", "{'service_id': '%s', 'interface': 'admin',"
-                                " 'url': 'http://t/$(password)s'}", s);
+    const char *unusable = make(w, "endpoints", "endpoint",
+                                "{'service_id': '%s', 'interface': 'admin',"
+                                " 'url': 'http://t/$(password)s'}",
+                                s);
     assert_int_equal(endpoints_seen(w, w->admin), 4);
     EXPECT(w, 204, w->admin, "DELETE", NULL, "/endpoints/%s", unusable);
     /* associations narrow it */
@@ -178,8 +198,10 @@ static void policies_follow_regions(void **state)
     make(w, "regions", "region", "{'id': 'north-1', 'parent_region_id': 'north'}");
     EXPECT(w, 400, w->admin, "PATCH", "{'region': {'parent_region_id': 'north-1'}}", "/regions/north");
     EXPECT(w, 409, w->admin, "POST", "{'region': {'id': 'north'}}", "/regions");
-    const char *e = make(w, "endpoints", "endpoint", "{'service_id': '%s', 'interface': 'public', 'region_id':"
-                         " 'north-1', 'url': 'http://t'}", s);
+    const char *e = make(w, "endpoints", "endpoint",
+                         "{'service_id': '%s', 'interface': 'public', 'region_id':"
+                         " 'north-1', 'url': 'http://t'}",
+                         s);
     const char *a = make(w, "policies", "policy", "{'blob': 'a', 'type': 'text/plain'}");
     const char *b = make(w, "policies", "policy", "{'blob': 'b', 'type': 'text/plain'}");
     EXPECT(w, 404, w->admin, "GET", NULL, "/endpoints/%s/OS-ENDPOINT-POLICY/policy", e);
@@ -201,10 +223,15 @@ static void limits_of_trees(void **state)
     struct world *w = *state;
     const char *s = make(w, "services", "service", "{'type': 'things'}");
     const char *p = make(w, "projects", "project", "{'name': 'p'}");
-    static const char LIMIT[] = "{'limits': [{'%s': '%s', 'service_id': '%s', 'resource_name': 'n', 'resource_limit': %d}]}";
+    static const char LIMIT[] =
+        "{'limits': [{'%s': '%s', 'service_id': '%s', 'resource_name': 'n', 'resource_limit': %d}]}";
     EXPECT(w, 403, w->admin, "POST", format(w, LIMIT, "project_id", p, s, 5), "/limits");
-    EXPECT(w, 201, w->admin, "POST", format(w, "{'registered_limits': [{'service_id': '%s', 'resource_name': 'n',"
-           " 'default_limit': 10}]}", s), "/registered_limits");
+    EXPECT(w, 201, w->admin, "POST",
+           format(w,
+                  "{'registered_limits': [{'service_id': '%s', 'resource_name': 'n',"
+                  " 'default_limit': 10}]}",
+                  s),
+           "/registered_limits");
     const char *standard = text_at(w, "registered_limits.0.id");
     EXPECT(w, 403, w->admin, "POST", format(w, LIMIT, "project_id", p, s, 11), "/limits");
     EXPECT(w, 201, w->admin, "POST", format(w, LIMIT, "project_id", p, s, 5), "/limits");
@@ -249,10 +276,13 @@ static int down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WORLD_TEST(trees),       WORLD_TEST(tags),
+        WORLD_TEST(trees),
+        WORLD_TEST(tags),
         WORLD_TEST(domains_hold_what_is_theirs),
-        WORLD_TEST(lists),       WORLD_TEST(the_body_is_read_strictly),
-        WORLD_TEST(the_catalog), WORLD_TEST(policies_follow_regions),
+        WORLD_TEST(lists),
+        WORLD_TEST(the_body_is_read_strictly),
+        WORLD_TEST(the_catalog),
+        WORLD_TEST(policies_follow_regions),
         cmocka_unit_test_setup_teardown(limits_of_trees, up_two_levels, down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,7 +20,7 @@ static void by_group(void **state)
     const char *t = scoped(w, u, p);
     assert_int_equal(validate(w, t), 200);
     EXPECT(w, 200, w->admin, "GET", NULL, "/role_assignments?user.id=%s&effective", u);
-    assert_int_equal(count_at(w, "role_assignments"), 2);       /* member and the reader it implies */
+    assert_int_equal(count_at(w, "role_assignments"), 2); /* member and the reader it implies */
     assert_non_null(node_at(w, "role_assignments.0.links.membership"));
     EXPECT(w, 200, w->admin, "GET", NULL, "/role_assignments?user.id=%s", u);
     assert_int_equal(count_at(w, "role_assignments"), 0);
@@ -41,23 +41,25 @@ static void inherited(void **state)
     const char *sub = make(w, "projects", "project", "{'name': 'sub', 'parent_id': '%s'}", top);
     const char *u = make(w, "users", "user", "{'name': 'u', 'password': 'x'}");
     const char *role = role_id(w, "reader");
-    EXPECT(w, 204, w->admin, "PUT", NULL, "/OS-INHERIT/projects/%s/users/%s/roles/%s/inherited_to_projects", top, u,
-           role);
-    assert_null(scoped(w, u, top));             /* below it, not on it */
+    EXPECT(w, 204, w->admin, "PUT", NULL, "/OS-INHERIT/projects/%s/users/%s/roles/%s/inherited_to_projects",
+           top, u, role);
+    assert_null(scoped(w, u, top)); /* below it, not on it */
     const char *t = scoped(w, u, sub);
     assert_non_null(t);
     EXPECT(w, 200, t, "GET", NULL, "/auth/projects");
     assert_int_equal(count_at(w, "projects"), 1);
-    EXPECT(w, 204, w->admin, "DELETE", NULL, "/OS-INHERIT/projects/%s/users/%s/roles/%s/inherited_to_projects", top,
-           u, role);
-    EXPECT(w, 204, w->admin, "PUT", NULL, "/OS-INHERIT/domains/default/users/%s/roles/%s/inherited_to_projects", u,
-           role);
+    EXPECT(w, 204, w->admin, "DELETE", NULL,
+           "/OS-INHERIT/projects/%s/users/%s/roles/%s/inherited_to_projects", top, u, role);
+    EXPECT(w, 204, w->admin, "PUT", NULL,
+           "/OS-INHERIT/domains/default/users/%s/roles/%s/inherited_to_projects", u, role);
     assert_non_null(scoped(w, u, top));
     assert_non_null(scoped(w, u, sub));
-    EXPECT(w, 200, w->admin, "GET", NULL, "/role_assignments?user.id=%s&effective&scope.project.id=%s", u, sub);
+    EXPECT(w, 200, w->admin, "GET", NULL, "/role_assignments?user.id=%s&effective&scope.project.id=%s", u,
+           sub);
     assert_int_equal(count_at(w, "role_assignments"), 1);
     assert_string_equal(text_at(w, "role_assignments.0.scope.project.id"), sub);
-    EXPECT(w, 200, w->admin, "GET", NULL, "/OS-INHERIT/domains/default/users/%s/roles/inherited_to_projects", u);
+    EXPECT(w, 200, w->admin, "GET", NULL, "/OS-INHERIT/domains/default/users/%s/roles/inherited_to_projects",
+           u);
     assert_int_equal(count_at(w, "roles"), 1);
     EXPECT(w, 200, w->admin, "GET", NULL, "/domains/default/users/%s/roles", u);
     assert_int_equal(count_at(w, "roles"), 0);
@@ -71,7 +73,7 @@ static void implied(void **state)
     const char *a = make(w, "roles", "role", "{'name': 'a'}"), *b = make(w, "roles", "role", "{'name': 'b'}");
     const char *mine = make(w, "roles", "role", "{'name': 'own', 'domain_id': 'default'}");
     EXPECT(w, 204, w->admin, "PUT", NULL, "/projects/%s/users/%s/roles/%s", p, u, mine);
-    assert_null(scoped(w, u, p));               /* a domain's own role alone is nothing */
+    assert_null(scoped(w, u, p)); /* a domain's own role alone is nothing */
     EXPECT(w, 201, w->admin, "PUT", NULL, "/roles/%s/implies/%s", mine, a);
     EXPECT(w, 201, w->admin, "PUT", NULL, "/roles/%s/implies/%s", a, b);
     EXPECT(w, 403, w->admin, "PUT", NULL, "/roles/%s/implies/%s", b, a);
@@ -120,7 +122,10 @@ static void the_matrix(void **state)
     t[SYSTEM] = login(w, u[SYSTEM], "x", "'system': {'all': true}");
     t[DOMAIN] = login(w, u[DOMAIN], "x", "'domain': {'id': '%s'}", d);
     t[NOBODY] = login(w, u[NOBODY], "x", NULL);
-    const struct { const char *method, *body, *path; int status[N_CALLERS]; } ROWS[] = {
+    const struct {
+        const char *method, *body, *path;
+        int status[N_CALLERS];
+    } ROWS[] = {
         { "GET", NULL, "/users", { 200, 403, 200, 200, 403 } },
         { "GET", NULL, format(w, "/users/%s", u[MEMBER]), { 200, 200, 200, 200, 403 } },
         { "GET", NULL, format(w, "/users/%s", stranger), { 200, 403, 200, 403, 403 } },
@@ -139,7 +144,10 @@ static void the_matrix(void **state)
         { "GET", NULL, "/services", { 200, 403, 200, 403, 403 } },
         { "GET", NULL, "/endpoints", { 200, 403, 200, 403, 403 } },
         { "GET", NULL, "/credentials", { 200, 200, 200, 200, 200 } },
-        { "GET", NULL, format(w, "/users/%s/application_credentials", u[MEMBER]), { 200, 200, 200, 403, 403 } },
+        { "GET",
+          NULL,
+          format(w, "/users/%s/application_credentials", u[MEMBER]),
+          { 200, 200, 200, 403, 403 } },
         { "GET", NULL, "/OS-TRUST/trusts", { 200, 403, 200, 403, 403 } },
         { "GET", NULL, "/registered_limits", { 200, 200, 200, 200, 200 } },
         { "GET", NULL, "/limits", { 200, 200, 200, 200, 200 } },
@@ -152,9 +160,17 @@ static void the_matrix(void **state)
         { "POST", "{'group': {'name': 'n'}}", "/groups", { 201, 403, 403, 403, 403 } },
         { "POST", "{'region': {}}", "/regions", { 201, 403, 403, 403, 403 } },
         { "POST", "{'service': {'type': 'n'}}", "/services", { 201, 403, 403, 403, 403 } },
-        { "PATCH", "{'user': {'name': 'renamed'}}", format(w, "/users/%s", stranger), { 200, 403, 403, 403, 403 } },
-        { "PATCH", "{'project': {'description': 'x'}}", format(w, "/projects/%s", p), { 200, 403, 403, 403, 403 } },
-        { "PUT", NULL, format(w, "/projects/%s/users/%s/roles/%s", p, u[NOBODY], role_id(w, "admin")),
+        { "PATCH",
+          "{'user': {'name': 'renamed'}}",
+          format(w, "/users/%s", stranger),
+          { 200, 403, 403, 403, 403 } },
+        { "PATCH",
+          "{'project': {'description': 'x'}}",
+          format(w, "/projects/%s", p),
+          { 200, 403, 403, 403, 403 } },
+        { "PUT",
+          NULL,
+          format(w, "/projects/%s/users/%s/roles/%s", p, u[NOBODY], role_id(w, "admin")),
           { 204, 403, 403, 403, 403 } },
         { "POST", "{}", "/ec2tokens", { 401, 403, 403, 403, 403 } },
     };
@@ -188,7 +204,8 @@ static int down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(by_group, up, down), cmocka_unit_test_setup_teardown(inherited, up, down),
+        cmocka_unit_test_setup_teardown(by_group, up, down),
+        cmocka_unit_test_setup_teardown(inherited, up, down),
         cmocka_unit_test_setup_teardown(implied, up, down),
         cmocka_unit_test_setup_teardown(immutable_roles_stay, up, down),
         cmocka_unit_test_setup_teardown(the_matrix, up, down),

@@ -12,9 +12,12 @@
 static struct token_payload sample(void)
 {
     struct token_payload p = {
-        .methods = METHOD_PASSWORD | METHOD_TOTP, .scope = SCOPE_PROJECT,
-        .user_id = "0123456789abcdef0123456789abcdef", .scope_id = "fedcba9876543210fedcba9876543210",
-        .issued_at = 1800000000000001, .expires_at = 1800003600000001,
+        .methods = METHOD_PASSWORD | METHOD_TOTP,
+        .scope = SCOPE_PROJECT,
+        .user_id = "0123456789abcdef0123456789abcdef",
+        .scope_id = "fedcba9876543210fedcba9876543210",
+        .issued_at = 1800000000000001,
+        .expires_at = 1800003600000001,
     };
     audit_id_new(p.audit_id);
     return p;
@@ -77,7 +80,7 @@ static void no_change_goes_unseen(void **state)
         text[i] = was == 'A' ? 'B' : 'A';
         assert_int_equal(token_open(k, a, text, &q), FAULT);
         text[i] = was;
-        text[i] = 0;                                    /* cut */
+        text[i] = 0; /* cut */
         assert_int_equal(token_open(k, a, text, &q), FAULT);
         text[i] = was;
     }
@@ -159,7 +162,7 @@ static void base64url_is_strict(void **state)
     assert_true(base64url_decode("-_8", 3, out, &n) && n == 2 && out[0] == 0xfb && out[1] == 0xff);
     assert_int_equal(base64url_encode(out, 2, text), 3);
     assert_string_equal(text, "-_8");
-    assert_false(base64url_decode("-_9", 3, out, &n));      /* bits beyond the end */
+    assert_false(base64url_decode("-_9", 3, out, &n)); /* bits beyond the end */
     assert_false(base64url_decode("A", 1, out, &n));
     assert_false(base64url_decode("AA==", 4, out, &n));
     assert_false(base64url_decode("A+", 2, out, &n));
@@ -168,9 +171,9 @@ static void base64url_is_strict(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(comes_back_whole),       cmocka_unit_test(scopes_without_an_id),
-        cmocka_unit_test(no_change_goes_unseen),  cmocka_unit_test(others_keys_do_not_open),
-        cmocka_unit_test(keys_rotate),            cmocka_unit_test(base64url_is_strict),
+        cmocka_unit_test(comes_back_whole),      cmocka_unit_test(scopes_without_an_id),
+        cmocka_unit_test(no_change_goes_unseen), cmocka_unit_test(others_keys_do_not_open),
+        cmocka_unit_test(keys_rotate),           cmocka_unit_test(base64url_is_strict),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,7 +26,8 @@ static const char *new_user(struct world *w, const char *more)
 
 static int change(struct world *w, const char *user, const char *old, const char *new)
 {
-    return call(w, NULL, "POST", format(w, "{'user': {'original_password': '%s', 'password': '%s'}}", old, new),
+    return call(w, NULL, "POST",
+                format(w, "{'user': {'original_password': '%s', 'password': '%s'}}", old, new),
                 "/users/%s/password", user);
 }
 
@@ -36,16 +37,16 @@ static void guesses_lock(void **state)
     const char *u = new_user(w, "");
     for (int i = 0; i < 2; i++)
         assert_null(login(w, u, "guess", NULL));
-    assert_non_null(login(w, u, "pass0", NULL));        /* forgets the guesses */
+    assert_non_null(login(w, u, "pass0", NULL)); /* forgets the guesses */
     for (int i = 0; i < 3; i++)
         assert_null(login(w, u, "guess", NULL));
-    assert_null(login(w, u, "pass0", NULL));            /* locked, though remembered */
+    assert_null(login(w, u, "pass0", NULL)); /* locked, though remembered */
     clock_advance(SECONDS(60));
     assert_non_null(login(w, u, "pass0", NULL));
     for (int i = 0; i < 3; i++)
         assert_null(login(w, u, "guess", NULL));
     EXPECT(w, 200, w->admin, "PATCH", "{'user': {'password': 'reset'}}", "/users/%s", u);
-    assert_non_null(login(w, u, "reset", NULL));        /* an administrator unlocks */
+    assert_non_null(login(w, u, "reset", NULL)); /* an administrator unlocks */
 }
 
 static void some_are_never_locked(void **state)
@@ -82,12 +83,12 @@ static void passwords_differ_and_age(void **state)
     assert_non_null(strstr(text_at(w, "error.message"), "previous password"));
     assert_int_equal(change(w, u, "pass1", "pass2"), 204);
     clock_advance(DAYS(1));
-    assert_int_equal(change(w, u, "pass2", "pass0"), 204);      /* two others lie between */
+    assert_int_equal(change(w, u, "pass2", "pass0"), 204); /* two others lie between */
     clock_advance(DAYS(30));
     assert_null(login(w, u, "pass0", NULL));
     assert_non_null(strstr(text_at(w, "error.message"), "expired"));
     assert_null(login(w, u, "guess", NULL));
-    assert_null(strstr(text_at(w, "error.message"), "expired"));        /* that's told to who knows it only */
+    assert_null(strstr(text_at(w, "error.message"), "expired")); /* that's told to who knows it only */
     assert_int_equal(change(w, u, "pass0", "pass9"), 204);
     assert_non_null(login(w, u, "pass9", NULL));
 }
@@ -129,16 +130,19 @@ static void two_factors(void **state)
     struct world *w = *state;
     const char *u = new_user(w, ", 'options': {'multi_factor_auth_enabled': true,"
                                 " 'multi_factor_auth_rules': [['password', 'totp']]}");
-    make(w, "credentials", "credential", "{'type': 'totp', 'user_id': '%s', 'blob': "
-         "'GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ'}", u);
-    static const char BOTH[] = "{'auth': {'identity': {'methods': ['password', 'totp'], 'password': {'user': {'id': "
-                               "'%s', 'password': 'pass0'}}, 'totp': {'user': {'id': '%s', 'passcode': '%s'}}}}}";
-    clock_fake(SECONDS(1111111109));            /* RFC 6238, appendix B: 07081804 */
+    make(w, "credentials", "credential",
+         "{'type': 'totp', 'user_id': '%s', 'blob': "
+         "'GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ'}",
+         u);
+    static const char BOTH[] =
+        "{'auth': {'identity': {'methods': ['password', 'totp'], 'password': {'user': {'id': "
+        "'%s', 'password': 'pass0'}}, 'totp': {'user': {'id': '%s', 'passcode': '%s'}}}}}";
+    clock_fake(SECONDS(1111111109)); /* RFC 6238, appendix B: 07081804 */
     assert_null(login(w, u, "pass0", NULL));
     EXPECT(w, 401, NULL, "POST", format(w, BOTH, u, u, "081805"), "/auth/tokens");
     EXPECT(w, 201, NULL, "POST", format(w, BOTH, u, u, "081804"), "/auth/tokens");
     assert_int_equal(count_at(w, "token.methods"), 2);
-    clock_advance(SECONDS(2));                  /* the next interval; the last one's code is still taken */
+    clock_advance(SECONDS(2)); /* the next interval; the last one's code is still taken */
     EXPECT(w, 201, NULL, "POST", format(w, BOTH, u, u, "081804"), "/auth/tokens");
     clock_advance(SECONDS(30));
     EXPECT(w, 401, NULL, "POST", format(w, BOTH, u, u, "081804"), "/auth/tokens");

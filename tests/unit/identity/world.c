@@ -37,7 +37,9 @@ struct world *world_new(void (*configure)(struct cloud_config *c))
         fail_msg("api: %s", f.message);
     assert_int_equal(store_write(w->store, w->arena, seed, w), 0);
     assert_int_equal(api_start(w->api), 0);
-    struct http_options ho = { .listen = "127.0.0.1:0", .threads = 1, .workers = 2, .app = api_http_app(w->api) };
+    struct http_options ho = {
+        .listen = "127.0.0.1:0", .threads = 1, .workers = 2, .app = api_http_app(w->api)
+    };
     if (http_server_start(&ho, &w->server, &f) != 0)
         fail_msg("server: %s", f.message);
     struct http_client_options co = { .timeout = SECONDS(20) };
@@ -45,7 +47,8 @@ struct world *world_new(void (*configure)(struct cloud_config *c))
     EXPECT(w, 201, NULL, "POST",
            "{'auth': {'identity': {'methods': ['password'], 'password': {'user': {'name': 'admin',"
            " 'domain': {'id': 'default'}, 'password': 'secret'}}},"
-           " 'scope': {'project': {'name': 'admin', 'domain': {'name': 'Default'}}}}}", "/auth/tokens");
+           " 'scope': {'project': {'name': 'admin', 'domain': {'name': 'Default'}}}}}",
+           "/auth/tokens");
     w->admin = arena_strdup(w->arena, strmap_get(&w->reply.headers, "x-subject-token"));
     return w;
 }
@@ -85,7 +88,9 @@ int call(struct world *w, const char *token, const char *method, const char *bod
         *p = *p == '\'' ? '"' : *p;
     buf_clear(&w->body);
     json_decref(TAKE_PTR(w->json));
-    struct http_call c = { .method = method, .body = json, .body_size = json ? strlen(json) : 0, .into = &w->body };
+    struct http_call c = {
+        .method = method, .body = json, .body_size = json ? strlen(json) : 0, .into = &w->body
+    };
     c.url = format(w, "http://127.0.0.1:%u/identity/v3%s", http_server_port(w->server), rest);
     if (token)
         strmap_set(w->arena, &c.headers, "X-Auth-Token", token);
@@ -108,7 +113,8 @@ json_t *node_at(struct world *w, const char *path)
     json_t *n = w->json;
     strv_split(w->arena, &parts, path, ".");
     for (size_t i = 0; n && i < parts.n; i++)
-        n = json_is_array(n) ? json_array_get(n, (size_t)strtoul(parts.v[i], NULL, 10)) : json_object_get(n, parts.v[i]);
+        n = json_is_array(n) ? json_array_get(n, (size_t)strtoul(parts.v[i], NULL, 10))
+                             : json_object_get(n, parts.v[i]);
     return n;
 }
 
@@ -126,9 +132,7 @@ bool list_has(struct world *w, const char *list, const char *key, const char *va
 {
     size_t i;
     json_t *item;
-    json_array_foreach(node_at(w, list), i, item)
-        if (str_eq(json_get_string(item, key), value))
-            return true;
+    json_array_foreach(node_at(w, list), i, item) if (str_eq(json_get_string(item, key), value)) return true;
     return false;
 }
 
@@ -146,8 +150,9 @@ const char *make(struct world *w, const char *many, const char *one, const char 
 
 static const char *token_of(struct world *w, const char *identity, const char *scope)
 {
-    int status = call(w, NULL, "POST", format(w, "{'auth': {'identity': %s%s%s%s}}", identity,
-                                              scope ? ", 'scope': {" : "", str_or(scope, ""), scope ? "}" : ""),
+    int status = call(w, NULL, "POST",
+                      format(w, "{'auth': {'identity': %s%s%s%s}}", identity, scope ? ", 'scope': {" : "",
+                             str_or(scope, ""), scope ? "}" : ""),
                       "/auth/tokens");
     return status == 201 ? arena_strdup(w->arena, strmap_get(&w->reply.headers, "x-subject-token")) : NULL;
 }
@@ -158,8 +163,11 @@ const char *login(struct world *w, const char *user_id, const char *password, co
     va_start(ap, scope);
     const char *inner = scope ? arena_vprintf(w->arena, scope, ap) : NULL;
     va_end(ap);
-    return token_of(w, format(w, "{'methods': ['password'], 'password': {'user': {'id': '%s', 'password': '%s'}}}",
-                              user_id, password), inner);
+    return token_of(w,
+                    format(w,
+                           "{'methods': ['password'], 'password': {'user': {'id': '%s', 'password': '%s'}}}",
+                           user_id, password),
+                    inner);
 }
 
 const char *rescope(struct world *w, const char *token, const char *scope, ...)

@@ -17,11 +17,11 @@ struct world {
     struct api *api;
     struct http_server *server;
     struct http_client *client;
-    struct buf body;                /* of the last answer */
+    struct buf body; /* of the last answer */
     struct http_reply reply;
-    json_t *json;                   /* likewise; null when there was none */
-    const char *admin;              /* a token of the administrator's on project admin */
-    const char *subject;            /* X-Subject-Token of the next call */
+    json_t *json;        /* likewise; null when there was none */
+    const char *admin;   /* a token of the administrator's on project admin */
+    const char *subject; /* X-Subject-Token of the next call */
 };
 
 /* 'configure' may change the configuration first; null: bcrypt is as cheap as can be, that's all. */
@@ -32,11 +32,11 @@ void world_free(struct world *w);
 int call(struct world *w, const char *token, const char *method, const char *body, const char *path, ...)
     _printf_(5, 6);
 /* The same with a status that it must be. */
-#define EXPECT(w, status, ...) \
-    do { \
-        int status_ = call((w), __VA_ARGS__); \
-        if (status_ != (status)) \
-            fail_msg("line %d: %d, not %d: %s", __LINE__, status_, (status), buf_text(&(w)->body)); \
+#define EXPECT(w, status, ...)                                                                               \
+    do {                                                                                                     \
+        int status_ = call((w), __VA_ARGS__);                                                                \
+        if (status_ != (status))                                                                             \
+            fail_msg("line %d: %d, not %d: %s", __LINE__, status_, (status), buf_text(&(w)->body));          \
     } while (0)
 
 /* Text at a path of keys and indexes, "user.id", "roles.0.name"; null when there is none. */
