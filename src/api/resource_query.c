@@ -49,16 +49,18 @@ static const char *filter_text(struct call *c, const struct field *f, const char
     }
 }
 
-static struct condition *condition_on(struct query *q, const char *field)
+/* Among the conditions from 'first' on: those before are the scope of the caller, which a filter
+ * narrows and never widens. */
+static struct condition *condition_on(struct query *q, size_t first, const char *field)
 {
-    VEC_FOREACH(w, &q->where)
+    for (struct condition *w = q->where.v + first; w < q->where.v + q->where.n; w++)
         if (STREQ(w->field, field) && (w->op == Q_EQ || w->op == Q_IN || w->op == Q_KEY) && !w->any)
             return w;
     return NULL;
 }
 
 /* The same argument again means: either. */
-static int add_filter(struct call *c, struct query *q, const struct field *f, const char *value)
+static int add_filter(struct call *c, struct query *q, size_t first, const struct field *f, const char *value)
 {
     const char *text = filter_text(c, f, value);
     if (!text)
@@ -66,7 +68,7 @@ static int add_filter(struct call *c, struct query *q, const struct field *f, co
                                       : call_fault(c, 400, "InvalidInput", "Invalid input for %s: '%s'.", f->name,
                                                    value);
     bool keyed = f->type == FIELD_STRINGS;
-    struct condition *w = condition_on(q, f->name);
+    struct condition *w = condition_on(q, first, f->name);
     if (!w) {
         w = query_where(q, c->arena, f->name, keyed ? Q_KEY : Q_EQ, text);
         return w ? 0 : -ENOMEM;
@@ -80,6 +82,7 @@ static int add_filter(struct call *c, struct query *q, const struct field *f, co
 
 static int add_filters(struct call *c, const struct resource *r, const struct list_style *s, struct query *q)
 {
+    size_t first = q->where.n;
     VEC_FOREACH(arg, &c->http->args) {
         if (style_arg(s, arg->key))
             continue;
@@ -95,7 +98,7 @@ static int add_filters(struct call *c, const struct resource *r, const struct li
         const struct field *f = schema_field(r->kind->schema, arg->key);
         bool keyed = f && f->type == FIELD_STRINGS && (f->flags & INDEX);
         if (f && ((f->flags & FILTER) || keyed)) {
-            result = add_filter(c, q, f, arg->value);
+            result = add_filter(c, q, first, f, arg->value);
             if (result)
                 return result;
         } else if (s->bad_filter_is_error) {

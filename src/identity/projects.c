@@ -434,7 +434,7 @@ static int project_get(struct call *c, const char *rule, struct project **ret)
     if (r)
         return r;
     target_project(c, &m, *ret);
-    r = call_is_admin(c) ? 0 : call_require(c, rule, &m);
+    r = call_require(c, rule, &m);
     return r ? r : *ret ? 0 : not_found(c, "project", call_param(c, "id"));
 }
 

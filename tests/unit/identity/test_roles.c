@@ -187,6 +187,12 @@ static void the_matrix(void **state)
     assert_int_equal(count_at(w, "projects"), 1);
     EXPECT(w, 200, t[DOMAIN], "GET", NULL, "/users");
     assert_false(list_has(w, "users", "name", "admin"));
+    EXPECT(w, 200, t[DOMAIN], "GET", NULL, "/users?domain_id=default");
+    assert_int_equal(count_at(w, "users"), 0); /* a filter narrows what one sees, it never widens it */
+    EXPECT(w, 200, t[DOMAIN], "GET", NULL, "/projects?domain_id=default&domain_id=%s", d);
+    assert_int_equal(count_at(w, "projects"), 1);
+    EXPECT(w, 200, t[MEMBER], "GET", NULL, "/credentials?user_id=%s", stranger);
+    assert_int_equal(count_at(w, "credentials"), 0);
 }
 
 static int up(void **state)
