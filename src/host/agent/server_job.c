@@ -294,7 +294,7 @@ static int power(struct pass *p, bool restart)
     p->done.power = wanted;
     p->done.boot_id = p->j->boot_id;
     p->dirty = true;
-    return 0;
+    return look(p);             /* what follows must know whether it runs */
 }
 
 /* ---- orders that are counted ---- */
