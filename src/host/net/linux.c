@@ -176,7 +176,7 @@ static int read_wanted(struct pass *p)
         net->mtu = n->mtu >= 68 && n->mtu <= 65535 ? (uint32_t)n->mtu : 1500;
         net_bridge_name(n->id, net->bridge);
         snprintf(net->namespace, sizeof(net->namespace), NETNS_NETWORK "%s", n->id);
-        if (!str_empty(n->physical_network))
+        if (!str_empty(n->physical_network) && str_eq(n->type, "flat"))
             net->host_address = strmap_get(&p->d->config.addresses, n->physical_network);
         VEC_FOREACH(s, &n->subnets)
             net->dhcp |= n->dhcp_mac && s->dhcp_address;

@@ -139,6 +139,7 @@ void daemon_stop(struct pass *p, const char *name);
 /* linux_inner.c: the inside of a namespace */
 struct inner_link {
     const char *name;
+    const char *mac;
     uint32_t mtu;
     struct strv cidrs;              /* exactly these, link-local addresses of the kernel's aside */
     struct strv hosts;              /* more addresses, without a prefix */

@@ -272,6 +272,7 @@ void dhcp_make(struct pass *p, struct pass_network *n)
     if (leg_make(p, leg, "dhcp", n->spec->dhcp_mac, n, n->namespace, &n->seen.reason) < 0)
         return;
     l->name = "dhcp";
+    l->mac = n->spec->dhcp_mac;
     l->mtu = n->mtu;
     bool gateway4 = false, gateway6 = false;
     VEC_FOREACH(s, &n->spec->subnets) {

@@ -271,6 +271,12 @@ static int make_inside(void *arg)
             break;
         if (!l)
             return failed(c, -ENODEV, "find", w->name);
+        uint8_t mac[ETH_ALEN];
+        if (mac_parse(w->mac, mac) && memcmp(mac, l->mac, ETH_ALEN) != 0) {
+            const struct link_change change = { .up = LINK_KEEP, .master = LINK_KEEP, .mac = mac };
+            if ((r = did(c, link_change(nl, l->index, &change), "give MAC to", w->name)) < 0)
+                return r;
+        }
         bool fresh = !(l->flags & IFF_UP);
         r = link_switches(c, w->name);
         if (r == 0 && (fresh || (w->mtu && l->mtu != w->mtu))) {

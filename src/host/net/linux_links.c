@@ -173,6 +173,14 @@ static void quiet_ipv6(const char *device)
     (void)sysctl_set(path, "1");
 }
 
+/* A guest's router advertisement must not give the host a route. */
+static void deaf_to_routers(const char *device)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "ipv6/conf/%s/accept_ra", device);
+    (void)sysctl_set(path, "0");
+}
+
 static int bridge_make(struct pass *p, struct pass_network *n)
 {
     struct netlink *nl = p->d->route;
@@ -205,8 +213,10 @@ static int bridge_make(struct pass *p, struct pass_network *n)
             r = pass_did(p, link_add(nl, &new), "made bridge", n->bridge, reason, nl);
             if (r < 0)
                 return r;
-            if (!n->host_address)
+            if (!n->host_address || !strchr(n->host_address, ':'))
                 quiet_ipv6(n->bridge);
+            else
+                deaf_to_routers(n->bridge);
             r = link_get(nl, p->a, n->bridge, &l);
             if (r < 0)
                 return r;
@@ -300,6 +310,23 @@ static int vxlan_make(struct pass *p, struct pass_network *n)
     return r;
 }
 
+/* The network that has this interface in its bridge, or will have: who has it keeps it, else the
+ * first one. An interface can be in one bridge only. */
+static const struct pass_network *holder(const struct pass *p, const struct pass_network *n, const struct link *l)
+{
+    const struct pass_network *first = NULL;
+    VEC_FOREACH(m, &p->networks) {
+        if (!str_eq(m->spec->type, "flat") || !str_eq(m->spec->physical_network, n->spec->physical_network))
+            continue;
+        const struct link *bridge = links_find(&p->links, m->bridge);
+        if (bridge && bridge->index == l->master)
+            return m;
+        if (!first)
+            first = m;
+    }
+    return first;
+}
+
 static int physical_make(struct pass *p, struct pass_network *n)
 {
     const char *interface = physical(p, n->spec);
@@ -347,6 +374,17 @@ static int physical_make(struct pass *p, struct pass_network *n)
                 return r;
         }
         return plug(p, l, n->index, l->mtu, &n->seen.reason);
+    }
+    const struct link *master = l->master ? links_index(&p->links, l->master) : NULL;
+    if (master && !name_is_ours(master->name)) {
+        n->seen.reason = arena_printf(p->a, "The interface %s belongs to %s.", interface, master->name);
+        return -EBUSY;
+    }
+    const struct pass_network *other = holder(p, n, l);
+    if (other != n) {
+        n->seen.reason = arena_printf(p->a, "The interface %s serves network %s.", interface,
+                                      other ? other->spec->id : "?");
+        return -EBUSY;
     }
     if (l->master != n->index) {
         /* An interface in a bridge receives nothing for its own addresses: taking one that

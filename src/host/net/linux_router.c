@@ -80,21 +80,18 @@ static int table_inside(void *arg)
     return r;
 }
 
-static void want_leg(struct pass *p, struct inner *inner, const char *port_id, const char *network_id,
-                     void (*name)(const char *, char *), const struct strv *cidrs, struct inner_link **ret)
+/* A link that the inside is to have; null without memory. */
+static struct inner_link *want_leg(struct pass *p, struct inner *inner, const char *name,
+                                   const char *network_id, const char *mac, const struct strv *cidrs)
 {
-    char text[NET_NAME_SIZE];
-    struct inner_link *l = vec_add(p->a, &inner->links);
     const struct pass_network *n = pass_network(p, network_id);
+    struct inner_link *l = vec_add(p->a, &inner->links);
     if (!l)
-        return;
-    name(port_id, text);
-    l->name = arena_strdup(p->a, text);
-    l->mtu = n ? n->mtu : 0;
-    l->cidrs = *cidrs;
-    l->announce = true;
-    if (ret)
-        *ret = l;
+        return NULL;
+    *l = (struct inner_link){
+        .name = arena_strdup(p->a, name), .mac = mac, .mtu = n ? n->mtu : 0, .cidrs = *cidrs, .announce = true
+    };
+    return l;
 }
 
 /* Legs whose port is not the router's any more went with the host's end of their pair:
@@ -120,15 +117,15 @@ void router_make(struct pass *p, const struct router_spec *r, struct router_obse
         inner_name(i->port_id, name);
         if (leg_make(p, leg, name, i->mac_address, pass_network(p, i->network_id), namespace,
                      &seen->reason) == 0)
-            want_leg(p, &inner, i->port_id, i->network_id, inner_name, &i->cidrs, NULL);
+            (void)want_leg(p, &inner, name, i->network_id, i->mac_address, &i->cidrs);
     }
     if (r->gateway) {
         struct pass_network *n = pass_network(p, r->gateway->network_id);
         router_leg_name(r->gateway->port_id, leg);
         gateway_name(r->gateway->port_id, gateway);
         if (leg_make(p, leg, gateway, r->gateway->mac_address, n, namespace, &seen->reason) == 0)
-            want_leg(p, &inner, r->gateway->port_id, r->gateway->network_id, gateway_name, &r->gateway->cidrs,
-                     &out);
+            out = want_leg(p, &inner, gateway, r->gateway->network_id, r->gateway->mac_address,
+                           &r->gateway->cidrs);
     }
     if (out) {
         VEC_FOREACH(f, &r->floating_ips)
