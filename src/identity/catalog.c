@@ -355,3 +355,31 @@ bool endpoint_fits(const struct endpoint *e, const json_t *filters)
     }
     return true;
 }
+
+/* ---- for other services ---- */
+
+int identity_endpoint(struct txn *t, const char *type, const char *interface, const char *region_id,
+                      const char **ret_url)
+{
+    struct arena *a = txn_arena(t);
+    struct query services = { .kind = &IDENTITY_SERVICE_KIND };
+    struct results l = { 0 };
+    *ret_url = NULL;
+    if (!query_where(&services, a, "type", Q_EQ, type))
+        return -ENOMEM;
+    int r = txn_list(t, &services, &l);
+    for (size_t i = 0; r == 0 && i < l.n && !*ret_url; i++) {
+        const struct catalog_service *s = l.v[i];
+        struct query q = { .kind = &IDENTITY_ENDPOINT_KIND };
+        struct results ends = { 0 };
+        if (!query_where(&q, a, "service_id", Q_EQ, s->head.id))
+            return -ENOMEM;
+        r = s->enabled ? txn_list(t, &q, &ends) : 0;
+        for (size_t j = 0; r == 0 && j < ends.n && !*ret_url; j++) {
+            const struct endpoint *e = ends.v[j];
+            if (e->enabled && str_eq(e->interface, interface) && str_eq(e->region_id, region_id))
+                *ret_url = e->url;
+        }
+    }
+    return r;
+}

@@ -28,6 +28,9 @@ int identity_roles(struct api *api, struct txn *t, struct arena *a, const char *
  * secret, and the auth of its owner. 0; FAULT 401; negative. The caller checks the signature. */
 int identity_access_key(struct api *api, struct txn *t, struct arena *a, const char *access_key,
                         const char **ret_secret, struct auth *ret, struct fault *fault);
+/* Where the service of a type is, by the catalog's own records; *ret_url null when it is not there. */
+int identity_endpoint(struct txn *t, const char *type, const char *interface, const char *region_id,
+                      const char **ret_url);
 /* A token for a user on a project without credentials, for services that act for a user later
  * (the agent's metadata proxy, say). 'out' has 1024 bytes. */
 int identity_issue(struct api *api, struct txn *t, struct arena *a, const char *user_id,

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/macro.h"
 #include "http/client.h"
+#include "identity/identity.h"
 #include "image/convert.h"
 
 #include <errno.h>
@@ -226,10 +227,8 @@ int images_import(struct call *c)
         .created_at = now,
         .updated_at = now,
     };
-    if (STREQ(rq->method, "glance-download")) {
+    if (STREQ(rq->method, "glance-download"))
         rq->task.token = c->auth->token;
-        rq->task.endpoint = call_service_url(c, "identity");
-    }
     c->data = rq;
     r = call_write(c, request_write);
     if (r == 0 && !rq->nothing)
@@ -311,58 +310,61 @@ static int get_json(struct work *w, struct http_client *client, const char *url,
     return *ret ? 0 : give_up(w, "The other image service's answer can't be read.");
 }
 
-static const char *find_endpoint(struct work *w, json_t *catalog)
+static bool listed(const char *const *list, const char *s)
 {
-    const char *region = json_get_string(w->method, "glance_region"),
-               *interface = str_or(json_get_string(w->method, "glance_service_interface"), "public");
-    size_t k, j;
-    json_t *service, *e;
-    json_array_foreach(json_get_array(catalog, "catalog"), k, service)
-    {
-        if (!str_eq(json_get_string(service, "type"), "image"))
-            continue;
-        json_array_foreach(json_get_array(service, "endpoints"), j, e)
-        {
-            const char *id = str_or(json_get_string(e, "region_id"), json_get_string(e, "region"));
-            if (str_eq(json_get_string(e, "interface"), interface) && str_eq(id, region))
-                return arena_strdup(w->a, json_get_string(e, "url"));
-        }
-    }
-    return NULL;
+    for (; s && *list; list++)
+        if (STREQ(*list, s))
+            return true;
+    return false;
 }
 
+/* From an image service that the catalog names: its address comes from the operator's own records, never
+ * from the client. */
 static int fetch_elsewhere(struct work *w, uint64_t most)
 {
     _cleanup_(http_client_freep) struct http_client *client = NULL;
-    _cleanup_(json_decrefp) json_t *catalog = NULL, *remote = NULL;
+    _cleanup_(json_decrefp) json_t *remote = NULL;
     struct http_client_options o = { .timeout = SECONDS(60) };
     struct strmap headers = {};
-    strmap_set(w->a, &headers, "X-Auth-Token", str_or(w->task->token, ""));
-    int r = http_client_new(&o, &client);
-    if (r == 0)
-        r = get_json(w, client, arena_printf(w->a, "%s/v3/auth/catalog", w->task->endpoint), &headers,
-                     &catalog);
-    if (r != 0)
+    const char *base = NULL;
+    struct txn *t;
+    int r = store_read(api_store(w->s->api), w->a, &t);
+    if (r < 0)
         return r;
-    const char *base = find_endpoint(w, catalog);
+    r = identity_endpoint(t, "image",
+                          str_or(json_get_string(w->method, "glance_service_interface"), "public"),
+                          json_get_string(w->method, "glance_region"), &base);
+    txn_done(t);
+    if (r < 0)
+        return r;
     if (!base)
         return give_up(w, "The catalog has no image service of this region and interface.");
     while (str_ends(base, "/"))
         base = arena_strndup(w->a, base, strlen(base) - 1);
+    strmap_set(w->a, &headers, "X-Auth-Token", str_or(w->task->token, ""));
+    r = http_client_new(&o, &client);
     const char *url =
         arena_printf(w->a, "%s/v2/images/%s", base, json_get_string(w->method, "glance_image_id"));
-    r = get_json(w, client, url, &headers, &remote);
+    if (r == 0)
+        r = get_json(w, client, url, &headers, &remote);
     if (r != 0)
         return r;
+    const char *disk = json_get_string(remote, "disk_format"),
+               *container = json_get_string(remote, "container_format");
     if (!str_eq(json_get_string(remote, "status"), IMAGE_ACTIVE))
         return give_up(w, "The other image is not active.");
+    if (!listed(IMAGE_DISK_FORMATS, disk) || !listed(IMAGE_CONTAINER_FORMATS, container))
+        return give_up(w, "The other image has a format that is not known here.");
     const char *key;
     json_t *v;
-    json_object_foreach(remote, key, v) for (size_t k = 0; k < ARRAY_SIZE(BROUGHT);
-                                             k++) if (str_starts(key, BROUGHT[k]) && json_is_string(v))
-        strmap_set(w->a, &w->brought, key, json_string_value(v));
-    w->image->disk_format = arena_strdup(w->a, json_get_string(remote, "disk_format"));
-    w->image->container_format = arena_strdup(w->a, json_get_string(remote, "container_format"));
+    json_object_foreach(remote, key, v)
+    {
+        for (size_t k = 0; k < ARRAY_SIZE(BROUGHT); k++)
+            if (str_starts(key, BROUGHT[k]) && json_is_string(v))
+                strmap_set(w->a, &w->brought, key, json_string_value(v));
+    }
+    w->image->disk_format = arena_strdup(w->a, disk);
+    w->image->container_format = arena_strdup(w->a, container);
     return web_fetch(w->s, w->a, arena_printf(w->a, "%s/file", url), &headers, true, most, &w->info,
                      &w->fault);
 }
@@ -557,7 +559,7 @@ static void task_end(struct work *w, struct image_task *t, bool good)
     t->status = good ? "success" : "failure";
     t->message = good ? "" : arena_strdup(w->a, w->fault.message);
     t->result = NULL;
-    t->token = t->endpoint = NULL;
+    t->token = NULL;
     t->updated_at = clock_wall();
     t->expires_at = t->updated_at + TASK_LIFE;
 }

@@ -55,8 +55,7 @@ struct image_task {
     struct object head;
     const char *type, *status, *owner, *image_id, *user_id, *request_id, *message;
     const char *input, *result; /* JSON */
-    const char *token;          /* of the caller, while glance-download needs it */
-    const char *endpoint;       /* likewise */
+    const char *token; /* of the caller, while glance-download needs it */
     usec_t created_at, updated_at, expires_at;
 };
 

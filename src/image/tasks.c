@@ -32,8 +32,6 @@ static const struct field TASK_FIELDS[] = {
     { "result", FIELD_JSON, offsetof(struct image_task, result), 0, .doc = "What came of it" },
     { "token", FIELD_STRING, offsetof(struct image_task, token), SECRET,
       .doc = "The caller's, while it is needed" },
-    { "endpoint", FIELD_STRING, offsetof(struct image_task, endpoint), HIDDEN,
-      .doc = "Where the catalog is" },
     { "created_at", FIELD_TIME, offsetof(struct image_task, created_at), FILTER | SORT,
       .doc = "When it was made" },
     { "updated_at", FIELD_TIME, offsetof(struct image_task, updated_at), FILTER | SORT,
