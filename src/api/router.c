@@ -19,6 +19,7 @@ struct node {
     const char *segment;        /* null: a parameter */
     size_t length;
     struct node *children, *next;
+    unsigned depth;
     struct row_list rows;
 };
 
@@ -41,6 +42,7 @@ static struct node *child(struct arena *a, struct node *parent, const char *segm
         n->segment = segment;
         n->length = length;
     }
+    n->depth = parent->depth + 1;
     /* literals before the parameter */
     struct node **at = &parent->children;
     while (*at && (parameter || (*at)->segment))

@@ -28,7 +28,8 @@ struct compute_part {
     const struct compute_part symbol = { (route_rows), ARRAY_SIZE(route_rows), (rule_rows), ARRAY_SIZE(rule_rows) }
 
 extern const struct compute_part FLAVOR_PART, SERVER_PART, SERVER_VIEW_PART, SERVER_LIST_PART, SERVER_CREATE_PART, ACTION_PART,
-    RECORD_PART, ATTACH_PART, MIGRATION_PART, QUESTION_PART, CONSOLE_PART;
+    RECORD_PART, ATTACH_PART, MIGRATION_PART, QUESTION_PART, CONSOLE_PART, KEYPAIR_PART, HOST_PART, AGGREGATE_PART,
+    LIMIT_PART;
 extern const struct controller_class COMPUTE_SCHEDULER, COMPUTE_CONTROLLER;
 extern const struct agent_section SERVERS_SECTION, HOST_SECTION, QUESTIONS_SECTION;
 
