@@ -132,7 +132,6 @@ struct search {
     const char *values[16];
     size_t lengths[16];
     size_t n;
-    bool tail_slash;
 };
 
 static bool row_fits(const struct route *row, int minor)
@@ -174,8 +173,8 @@ static bool find(struct search *s, const struct node *n, const char *path)
         for (const struct node *c = n->children; c; c = c->next)
             if (c->segment && !c->length)   /* a row that ends with a slash means it */
                 return take_row(s, c, false);
-        if (n->rows.n)
-            return take_row(s, n, false);   /* else one too many at the end is forgiven */
+        if (n->rows.n && n->depth <= 1)     /* forgiven near the root ("/v2.0/"); below it is an empty name */
+            return take_row(s, n, false);
     }
     if (*path == 0)
         return take_row(s, n, false);
