@@ -8,6 +8,8 @@
  *                                           {"fd": N} or {"error": N}; from then on every
  *                                           connection is told "ID ADDRESS-OF-THE-CALLER"
  *
+ *     {"do": "current", "space": "network", "id": "...", "fd": N}       {"current": true}
+ *
  * Options are members of net_config: run_dir, netns_dir, tunnel_address, interface NAME=DEVICE,
  * address NAME=CIDR.
  */
@@ -104,6 +106,15 @@ static void do_listen(struct net_driver *d, const json_t *command)
     printf("{\"fd\": %d}\n", fd);
 }
 
+static void current(struct net_driver *d, const json_t *command)
+{
+    enum net_space space =
+        str_eq(json_get_string(command, "space"), "router") ? NET_SPACE_ROUTER : NET_SPACE_NETWORK;
+    bool is = net_metadata_socket_current(d, space, json_get_string(command, "id"),
+                                          (int)json_get_int(command, "fd", -1));
+    printf("{\"current\": %s}\n", is ? "true" : "false");
+}
+
 static void probe(struct net_driver *d)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(0);
@@ -162,6 +173,8 @@ int main(int argc, char **argv)
             converge(d, command);
         else if (str_eq(what, "listen"))
             do_listen(d, command);
+        else if (str_eq(what, "current"))
+            current(d, command);
         else if (str_eq(what, "probe"))
             probe(d);
         else

@@ -155,8 +155,10 @@ static void want(struct metadata_part *p, enum net_space space, const char *id, 
     if (!e)
         return;
     e->wanted = true;
-    if (e->fd >= 0)
+    if (e->fd >= 0 && net_metadata_socket_current(agent_net(p->agent), space, id, e->fd))
         return;
+    closep(&e->fd);
+    e->fd = -1;
     /* not there yet is normal: the network part makes the namespace in its own time */
     int fd = net_open_metadata_socket(agent_net(p->agent), space, id, v6 ? ADDRESS_6 : ADDRESS_4, PORT);
     if (fd >= 0)

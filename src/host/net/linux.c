@@ -15,7 +15,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <pwd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 LOG_MODULE("host.net");
@@ -455,20 +457,32 @@ static int listen_inside(void *arg)
     return 0;
 }
 
-static int linux_open_metadata_socket(struct net_driver *driver, enum net_space space, const char *id,
-                                      const char *address, int port)
+static int space_open(struct linux_driver *d, enum net_space space, const char *id)
 {
-    struct linux_driver *d = linux_driver(driver);
     char name[NETNS_NAME_SIZE];
     if (!id_usable(id))
         return -ENOENT;
     snprintf(name, sizeof(name), "%s%s", space == NET_SPACE_NETWORK ? NETNS_NETWORK : NETNS_ROUTER, id);
-    _cleanup_(closep) int ns = netns_open(d->config.netns_dir, name);
+    return netns_open(d->config.netns_dir, name);
+}
+
+static int linux_open_metadata_socket(struct net_driver *driver, enum net_space space, const char *id,
+                                      const char *address, int port)
+{
+    _cleanup_(closep) int ns = space_open(linux_driver(driver), space, id);
     if (ns < 0)
         return ns;
     struct listener l = { address, port, -1 };
     int r = netns_call(ns, listen_inside, &l);
     return r < 0 ? r : l.fd;
+}
+
+static bool linux_metadata_socket_current(struct net_driver *driver, enum net_space space, const char *id,
+                                          int fd)
+{
+    _cleanup_(closep) int now = space_open(linux_driver(driver), space, id);
+    _cleanup_(closep) int of_socket = ioctl(fd, SIOCGSKNS);
+    return now >= 0 && of_socket >= 0 && netns_inode(now) == netns_inode(of_socket);
 }
 
 const struct net_driver_class NET_LINUX = {
@@ -478,4 +492,5 @@ const struct net_driver_class NET_LINUX = {
     .probe = linux_probe,
     .converge = linux_converge,
     .open_metadata_socket = linux_open_metadata_socket,
+    .metadata_socket_current = linux_metadata_socket_current,
 };

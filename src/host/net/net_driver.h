@@ -90,6 +90,10 @@ struct net_driver_class {
      * their address, which anti-spoofing makes true. */
     int (*open_metadata_socket)(struct net_driver *d, enum net_space space, const char *id,
                                 const char *address, int port);
+
+    /* Whether such a socket still is where guests would reach it: a namespace that was removed
+     * by hand is made anew, and the socket has stayed behind in the old one. */
+    bool (*metadata_socket_current)(struct net_driver *d, enum net_space space, const char *id, int fd);
 };
 
 /* Every driver's struct begins with this. */
@@ -125,6 +129,11 @@ static inline int net_open_metadata_socket(struct net_driver *d, enum net_space 
                                            const char *address, int port)
 {
     return d->class->open_metadata_socket(d, space, id, address, port);
+}
+
+static inline bool net_metadata_socket_current(struct net_driver *d, enum net_space space, const char *id, int fd)
+{
+    return d->class->metadata_socket_current(d, space, id, fd);
 }
 
 /* The simulated driver, for tests and simulated hosts: what is wanted is so at once, in

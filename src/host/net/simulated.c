@@ -151,6 +151,14 @@ static int simulated_socket(struct net_driver *d, enum net_space space, const ch
     return TAKE_FD(fd);
 }
 
+static bool simulated_current(struct net_driver *d, enum net_space space, const char *id, int fd)
+{
+    (void)d;
+    (void)space;
+    (void)id;
+    return fd >= 0;
+}
+
 const struct net_driver_class NET_SIMULATED = {
     .name = "simulated",
     .open = simulated_open,
@@ -158,6 +166,7 @@ const struct net_driver_class NET_SIMULATED = {
     .probe = simulated_probe,
     .converge = simulated_converge,
     .open_metadata_socket = simulated_socket,
+    .metadata_socket_current = simulated_current,
 };
 
 int net_simulated_fail(struct net_driver *d, const char *id, const char *why)
