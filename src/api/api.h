@@ -108,6 +108,7 @@ struct service {
     int version_major, version_min, version_max;
     const char *version_type;       /* in OpenStack-API-Version: "compute" */
     const char *version_header_old; /* "X-OpenStack-Nova-API-Version"; null */
+    const char *request_id_header;  /* also tells the request id: "X-Compute-Request-Id"; null */
 
     enum time_style time_style;
     const struct list_style *list_style;        /* see api/resource.h */

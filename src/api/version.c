@@ -61,6 +61,8 @@ int version_settle(struct call *c)
 void version_headers(struct call *c)
 {
     const struct service *s = c->service;
+    if (s && s->request_id_header)
+        http_set_header(c->http, s->request_id_header, c->http->id);
     if (!s || !s->version_major || (c->route && (c->route->flags & ROUTE_NO_VERSION)))
         return;
     char text[64];

@@ -338,6 +338,35 @@ static int tag_delete(struct call *c)
     return call_write(c, tag_delete_write);
 }
 
+/* ---- the password that a guest has posted, encrypted for its owner ---- */
+
+static int password_show(struct call *c)
+{
+    struct server *s;
+    int r = server_get(c, call_param(c, "id"), "os_compute_api:os-server-password:show", &s);
+    if (r)
+        return r;
+    json_open_object(&c->out);
+    json_put_string(&c->out, "password", str_or(s->encrypted_password, ""));
+    json_close_object(&c->out);
+    return 0;
+}
+
+static int password_clear_write(struct call *c)
+{
+    struct server *s;
+    int r = server_get(c, call_param(c, "id"), "os_compute_api:os-server-password:clear", &s);
+    if (r)
+        return r;
+    s->encrypted_password = NULL;
+    return server_put(c->txn, s);
+}
+
+static int password_clear(struct call *c)
+{
+    return call_write(c, password_clear_write);
+}
+
 #define P "/v2.1/servers/{id}"
 static const struct route SERVER_ROUTES[] = {
     { "GET", P, server_show, NULL, 0, .doc = "One server." },
@@ -359,6 +388,8 @@ static const struct route SERVER_ROUTES[] = {
     { "DELETE", P "/tags", tag_delete, NULL, .since = 26, .status = 204, .doc = "Deletes all tags." },
     { "GET", P "/tags/{tag}", tag_show, NULL, .since = 26, .status = 204, .doc = "Whether it has the tag." },
     { "PUT", P "/tags/{tag}", tag_set, NULL, .since = 26, .status = 201, .doc = "Adds a tag." },
+    { "GET", P "/os-server-password", password_show, NULL, 0, .doc = "The password its guest has posted." },
+    { "DELETE", P "/os-server-password", password_clear, NULL, .status = 204, .doc = "Forgets that password." },
     { "DELETE", P "/tags/{tag}", tag_delete, NULL, .since = 26, .status = 204, .doc = "Deletes a tag." },
 };
 static const struct policy_rule SERVER_RULES[] = {
@@ -371,6 +402,8 @@ static const struct policy_rule SERVER_RULES[] = {
     { "os_compute_api:server-metadata:update_all", RULE_MEMBER, "Replace metadata." },
     { "os_compute_api:server-metadata:update", RULE_MEMBER, "Set an item of metadata." },
     { "os_compute_api:server-metadata:delete", RULE_MEMBER, "Delete an item of metadata." },
+    { "os_compute_api:os-server-password:show", RULE_READER, "See the password a guest has posted." },
+    { "os_compute_api:os-server-password:clear", RULE_MEMBER, "Forget that password." },
     { "os_compute_api:os-server-tags:index", RULE_READER, "List tags." },
     { "os_compute_api:os-server-tags:show", RULE_READER, "Ask for a tag." },
     { "os_compute_api:os-server-tags:update", RULE_MEMBER, "Add a tag." },

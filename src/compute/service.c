@@ -118,7 +118,7 @@ struct service COMPUTE_SERVICE = {
     .routes = routes, .kinds = COMPUTE_KINDS, .rules = rules,
     .controllers = CONTROLLERS, .sections = SECTIONS,
     .version_major = 2, .version_min = 1, .version_max = 93, .version_type = "compute",
-    .version_header_old = "X-OpenStack-Nova-API-Version",
+    .version_header_old = "X-OpenStack-Nova-API-Version", .request_id_header = "X-Compute-Request-Id",
     .time_style = TIME_ISO_Z,
     .render_fault = render_fault, .decode_fault = decode_fault, .denied_fault = denied_fault,
     .start = service_start, .stop = service_stop,

@@ -1,5 +1,6 @@
 /* One server, one pass: see the header. */
 #include "host/agent/server_job.h"
+#include "host/disk/qemu_img.h"
 #include "base/log.h"
 #include "host/agent/server_state.h"
 
@@ -400,10 +401,25 @@ static int upload(struct pass *p, const char *path, const char *image_id, int64_
     return r;
 }
 
+/* A simulated guest's disk is empty; its copy is a real image all the same. */
+static int snapshot_simulated(struct pass *p, const struct server_snapshot *s, int64_t *ret_size)
+{
+    const char *path = s->target_path ? s->target_path :
+                       arena_printf(p->a, "%s/snapshot-%s", p->j->state_dir, s->id);
+    if (!path)
+        return -ENOMEM;
+    int r = qemu_img_create(path, str_or(s->format, "qcow2"), 1 << 20, NULL, NULL, &p->fault);
+    if (r == 0 && s->image_id)
+        r = upload(p, path, s->image_id, ret_size);
+    if (!s->target_path)
+        (void)unlink(path);
+    return r;
+}
+
 static int snapshot(struct pass *p, const struct server_snapshot *s, int64_t *ret_size)
 {
     if (!p->j->disks)
-        return fault_set(&p->fault, 501, "Simulated", "Simulated guests have no disks to copy.");
+        return snapshot_simulated(p, s, ret_size);
     const struct server_disk *disk = server_spec_disk(p->full, s->disk_id);
     if (!disk)
         return fault_set(&p->fault, 404, "DiskNotFound", "The server has no disk %s.", str_or(s->disk_id, ""));
