@@ -231,7 +231,7 @@ int dir_make(const char *path, unsigned mode)
     for (char *s = p + 1; *s; s++)
         if (*s == '/') {
             *s = '\0';
-            if (mkdir(p, mode) < 0 && errno != EEXIST)
+            if (mkdir(p, 0711) < 0 && errno != EEXIST)
                 return -errno;
             *s = '/';
         }

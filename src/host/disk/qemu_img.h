@@ -47,7 +47,8 @@ int file_sync(const char *path);
 /* Bytes taken on disk; 0 where there is no file. */
 int64_t file_usage(const char *path);
 bool file_exists(const char *path);
-/* mkdir with parents; what is there is fine. */
+/* mkdir with parents; what is there is fine. Parents that are missing can be passed through by all
+ * (0711): emulators run as another user and reach their disks by path. */
 int dir_make(const char *path, unsigned mode);
 /* Removes a folder with the files in it (one level). Absent: done. */
 int dir_remove(const char *path);
