@@ -151,6 +151,7 @@ struct call {
     struct fault fault;             /* for FAULT */
     bool answered;                  /* the verb has called http_answer_*() itself */
     void *data;                     /* the verb's own, between begin, sink and verb */
+    const char *base_url;           /* what call_base_url() made */
     struct txn *txn;                /* set while in a closure made by call_write() */
 };
 

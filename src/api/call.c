@@ -164,7 +164,10 @@ static const char *root_url(struct call *c)
 
 const char *call_base_url(struct call *c)
 {
-    return arena_printf(c->arena, "%s%s", str_or(root_url(c), ""), c->service->prefix);
+    /* Each item of a list has links. */
+    if (!c->base_url)
+        c->base_url = arena_printf(c->arena, "%s%s", str_or(root_url(c), ""), c->service->prefix);
+    return c->base_url;
 }
 
 const char *call_service_url(struct call *c, const char *service_name)

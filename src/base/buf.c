@@ -79,7 +79,12 @@ void buf_adds(struct buf *b, const char *s)
 
 void buf_addc(struct buf *b, char c)
 {
-    buf_add(b, &c, 1);
+    if (b->error || b->len + 2 > b->cap || (b->max && b->len >= b->max)) {
+        buf_add(b, &c, 1);
+        return;
+    }
+    b->data[b->len++] = c;
+    b->data[b->len] = 0;
 }
 
 void buf_vprintf(struct buf *b, const char *format, va_list ap)

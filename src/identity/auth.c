@@ -119,46 +119,6 @@ static int find_user(struct call *c, struct txn *t, const json_t *o, struct user
     return r || !d ? r : find_by_name(t, &IDENTITY_USER_KIND, d->head.id, name, (void **)ret);
 }
 
-/* ---- lockout ---- */
-
-struct failure {
-    struct identity *id;
-    const char *user_id;
-};
-
-static int failure_note(struct txn *t, void *arg)
-{
-    struct failure *f = arg;
-    struct lockout *old;
-    int r = txn_get(t, &IDENTITY_LOCKOUT_KIND, f->user_id, &old);
-    if (r < 0)
-        return r;
-    usec_t now = clock_wall();
-    struct lockout l = { .head.id = f->user_id, .failures = old ? old->failures + 1 : 1, .last_at = now };
-    /* Once the lock has opened, counting begins anew. */
-    if (old && old->failures >= f->id->config->lockout_attempts &&
-        now - old->last_at >= SECONDS(f->id->config->lockout_seconds))
-        l.failures = 1;
-    return txn_put(t, &IDENTITY_LOCKOUT_KIND, &l);
-}
-
-static int failure_forget(struct txn *t, void *arg)
-{
-    return txn_delete(t, &IDENTITY_LOCKOUT_KIND, ((struct failure *)arg)->user_id);
-}
-
-static bool counts_failures(const struct proof *p, const struct user *u)
-{
-    return p->id->config->lockout_attempts > 0 && !option_true(u->options, "ignore_lockout_failure_attempts");
-}
-
-static bool locked(const struct proof *p, const struct lockout *l)
-{
-    const struct cloud_config *k = p->id->config;
-    return l && l->failures >= k->lockout_attempts &&
-           (k->lockout_seconds == 0 || clock_wall() - l->last_at < SECONDS(k->lockout_seconds));
-}
-
 /* ---- methods ---- */
 
 static int proved(struct proof *p, const char *user_id, unsigned method)
@@ -180,25 +140,18 @@ static bool inactive(const struct proof *p, const struct user *u)
 
 static int touch_user(struct txn *t, void *arg)
 {
-    struct failure *f = arg;
     struct user *u;
-    int r = txn_get(t, &IDENTITY_USER_KIND, f->user_id, &u);
+    int r = txn_get(t, &IDENTITY_USER_KIND, (const char *)arg, &u);
     if (r < 0 || !u)
         return r;
     u->last_active_at = clock_wall();
     return txn_put(t, &IDENTITY_USER_KIND, u);
 }
 
-static int after_password(struct proof *p, struct user *u, const struct lockout *l)
+static int after_password(struct proof *p, struct user *u)
 {
     struct call *c = p->c;
     const struct cloud_config *k = p->id->config;
-    struct failure f = { p->id, u->head.id };
-    if (l) {
-        int r = store_write(c->store, c->arena, failure_forget, &f);
-        if (r < 0)
-            return r;
-    }
     bool first_use = k->change_password_first && u->password_by_admin &&
                      !option_true(u->options, "ignore_change_password_upon_first_use");
     if ((u->password_expires_at && u->password_expires_at <= clock_wall()) || first_use) {
@@ -208,7 +161,7 @@ static int after_password(struct proof *p, struct user *u, const struct lockout 
     }
     /* Once a day is exact enough, and keeps logins free of writes. */
     if (k->user_inactive_days > 0 && clock_wall() - u->last_active_at > DAYS(1))
-        return store_write(c->store, c->arena, touch_user, &f);
+        return store_write(c->store, c->arena, touch_user, (void *)(uintptr_t)u->head.id);
     return 0;
 }
 
@@ -218,7 +171,7 @@ static int method_password(struct proof *p, struct txn **t, const json_t *data)
     const json_t *user;
     const char *password;
     struct user *u = NULL;
-    struct lockout *l = NULL;
+    struct lockout_state lock = { 0 };
     int r = object_member(c, data, "user", &user);
     if (r)
         return r;
@@ -230,8 +183,8 @@ static int method_password(struct proof *p, struct txn **t, const json_t *data)
     if (!password)
         return expecting(c, "password", "user");
     r = find_user(c, *t, user, &u);
-    if (r == 0 && u && counts_failures(p, u))
-        r = txn_get(*t, &IDENTITY_LOCKOUT_KIND, u->head.id, &l);
+    if (r == 0 && u)
+        r = lockout_read(p->id, *t, u, &lock);
     if (r)
         return r;
     txn_done(TAKE_PTR(*t)); /* hashing takes long */
@@ -241,16 +194,17 @@ static int method_password(struct proof *p, struct txn **t, const json_t *data)
         return r;
     if (!u)
         return refuse(c, "no such user");
-    if (counts_failures(p, u) && locked(p, l))
+    if (lock.locked)
         return refuse(c, "locked");
     if (!right) {
-        struct failure f = { p->id, u->head.id };
-        r = counts_failures(p, u) ? store_write(c->store, c->arena, failure_note, &f) : 0;
+        r = lockout_failed(c, &lock, u->head.id);
         return r < 0 ? r : refuse(c, "wrong password");
     }
     if (!u->enabled || inactive(p, u))
         return refuse(c, "user is disabled");
-    r = after_password(p, u, l);
+    r = lockout_passed(c, &lock, u->head.id);
+    if (r == 0)
+        r = after_password(p, u);
     if (r == 0)
         r = proved(p, u->head.id, METHOD_PASSWORD);
     return r ? r : store_read(c->store, c->arena, t);

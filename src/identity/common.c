@@ -22,7 +22,7 @@ const char *v3_url(struct call *c, const char *format, ...)
 void put_self(struct call *c, struct json_out *o, const char *collection, const char *id)
 {
     json_put_object(o, "links");
-    json_put_string(o, "self", v3_url(c, "%s/%s", collection, str_or(id, "")));
+    json_put_string(o, "self", arena_printf(c->arena, "%s/v3/%s/%s", call_base_url(c), collection, str_or(id, "")));
     json_close_object(o);
 }
 

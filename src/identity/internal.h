@@ -100,6 +100,18 @@ int password_used_before(struct identity *id, const struct user *u, const char *
 /* Puts a new hash in the user: history, expiry, tokens void from now on. */
 void password_set(struct identity *id, struct arena *a, struct user *u, const char *hash, bool by_admin);
 
+/* ---- lockout.c ---- */
+
+struct lockout_state {
+    bool counts; /* wrong passwords of this user are counted */
+    bool failed; /* there were some */
+    bool locked;
+};
+int lockout_read(struct identity *id, struct txn *t, const struct user *u, struct lockout_state *ret);
+/* After a wrong password, after a right one; each writes only when there is something to write. */
+int lockout_failed(struct call *c, const struct lockout_state *s, const char *user_id);
+int lockout_passed(struct call *c, const struct lockout_state *s, const char *user_id);
+
 /* ---- snapshot.c: roles and catalog in memory ---- */
 
 struct role_entry {

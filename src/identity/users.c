@@ -289,6 +289,7 @@ int user_password(struct call *c)
                *new = json_get_string(c->body, "password");
     struct user *u;
     struct new_password n = { .given = true };
+    struct lockout_state lock = { 0 };
     bool right, used;
     if (!old || !new)
         return bad_request(c, "Invalid input: '%s' is a required property",
@@ -296,6 +297,8 @@ int user_password(struct call *c)
     int r = call_read(c);
     if (r == 0)
         r = txn_get(c->txn, &IDENTITY_USER_KIND, call_param(c, "id"), &u);
+    if (r == 0 && u)
+        r = lockout_read(id, c->txn, u, &lock);
     if (r)
         return r;
     txn_done(TAKE_PTR(c->txn)); /* hashing takes long */
@@ -303,7 +306,11 @@ int user_password(struct call *c)
     r = password_check(id, call_param(c, "id"), n.seen_hash, old, &right);
     if (r)
         return r;
-    if (!right || !u->enabled)
+    if (u && !right && !lock.locked)
+        r = lockout_failed(c, &lock, u->head.id);
+    if (r)
+        return r;
+    if (!right || !u->enabled || lock.locked)
         return call_fault(c, 401, "Unauthorized", "The request you have made requires authentication.");
     r = may_change_now(c, u);
     if (r == 0)

@@ -47,6 +47,10 @@ static void guesses_lock(void **state)
         assert_null(login(w, u, "guess", NULL));
     EXPECT(w, 200, w->admin, "PATCH", "{'user': {'password': 'reset'}}", "/users/%s", u);
     assert_non_null(login(w, u, "reset", NULL)); /* an administrator unlocks */
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(change(w, u, "guess", "mine"), 401);
+    assert_null(login(w, u, "reset", NULL)); /* guesses count wherever they are made */
+    assert_int_equal(change(w, u, "reset", "mine"), 401);
 }
 
 static void some_are_never_locked(void **state)
