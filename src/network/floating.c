@@ -3,23 +3,6 @@
 
 #include <errno.h>
 
-/* The router that has a leg on the fixed address's subnet and a gateway on the external network. */
-static int find_router(struct call *c, const struct floating_ip *f, const char *subnet_id, const char **ret)
-{
-    struct ports legs = { 0 };
-    int r = ports_where(c->txn, "subnet", Q_KEY, subnet_id, &legs);
-    *ret = NULL;
-    for (size_t i = 0; r == 0 && i < legs.n && !*ret; i++) {
-        struct router *router;
-        if (!str_starts(legs.v[i]->device_owner, OWNER_ROUTER_INTERFACE))
-            continue;
-        r = txn_get(c->txn, &ROUTER_KIND, legs.v[i]->device_id, &router);
-        if (r == 0 && router && router->gateway && str_eq(router->gateway->network_id, f->network_id))
-            *ret = router->head.id;
-    }
-    return r;
-}
-
 static int no_router(struct call *c, const struct floating_ip *f, const char *subnet_id)
 {
     return call_fault(c, 404, "ExternalGatewayForFloatingIPNotFound", "External network %s is not reachable from subnet "
@@ -57,7 +40,7 @@ static int lead_to(struct call *c, struct floating_ip *f)
         return call_fault(c, 400, "BadRequest", "Bad floatingip request: Cannot add floating IP to port %s that has no "
                           "fixed IPv4 addresses.", f->port_id);
     f->fixed_ip_address = target->ip_address;
-    r = find_router(c, f, target->subnet_id, &f->router_id);
+    r = router_between(c->txn, f->network_id, target->subnet_id, &f->router_id);
     if (r == 0 && !f->router_id)
         return no_router(c, f, target->subnet_id);
     struct floating_ip *other;
@@ -85,6 +68,9 @@ static int floating_create(struct call *c, void *object)
     if (!n->external)
         return call_fault(c, 400, "BadRequest", "Bad floatingip request: Network %s is not a valid external network.",
                           f->network_id);
+    r = qos_check(c, f->qos_policy_id);
+    if (r)
+        return r;
     if (f->address && !call_is_admin(c))
         return call_fault(c, 403, "PolicyNotAuthorized", "rule:create_floatingip:floating_ip_address is disallowed by "
                           "policy");
@@ -119,7 +105,15 @@ static int floating_update(struct call *c, const void *before, void *object)
     bool fixed = GIVEN(&c->given, FLOATING_IP_KIND.schema, struct floating_ip, fixed_ip_address);
     if (port && !fixed)
         f->fixed_ip_address = NULL;
-    return port || fixed ? lead_to(c, f) : 0;
+    int r = qos_check(c, f->qos_policy_id);
+    if (r == 0 && port && f->port_id) {
+        struct object *forwarding;
+        r = txn_find_by_(c->txn, &PORT_FORWARDING_KIND, "floating_ip_id", f->head.id, (void **)&forwarding);
+        if (r == 0 && forwarding)
+            return call_fault(c, 409, "FipAssociated", "Unable to complete the operation on floating IP %s: it forwards "
+                              "ports.", f->head.id);
+    }
+    return r == 0 && (port || fixed) ? lead_to(c, f) : r;
 }
 
 static int floating_remove(struct call *c, void *object)
@@ -185,6 +179,6 @@ static int floating_render(struct call *c, const void *object, struct json_out *
 
 const struct resource FLOATING_RESOURCE = {
     .one = "floatingip", .many = "floatingips", .kind = &FLOATING_IP_KIND, .title = "Floating IP",
-    .not_found = "FloatingIPNotFound", .render = floating_render, .create = floating_create,
+    .not_found = "FloatingIPNotFound", .filter = tag_filter, .render = floating_render, .create = floating_create,
     .update = floating_update, .remove = floating_remove, .taken = floating_taken,
 };

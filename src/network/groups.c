@@ -8,8 +8,13 @@
 
 static bool group_visible(struct call *c, const void *object)
 {
-    const struct security_group *g = object;
-    return call_is_admin(c) || g->shared || str_eq(g->std.project_id, c->auth->project_id);
+    return share_visible(c, &SECURITY_GROUP_RESOURCE, "security_group", object);
+}
+
+static int group_scope(struct call *c, struct query *q)
+{
+    static const char *const FLAGS[] = { "shared", NULL };
+    return share_scope(c, q, "security_group", FLAGS);
 }
 
 static int rules_of(struct txn *t, const char *group_id, struct results *ret)
@@ -25,6 +30,7 @@ static int group_render(struct call *c, const void *object, struct json_out *o, 
     (void)full;
     const struct security_group *g = object;
     struct results l = { 0 };
+    share_render(c, &SECURITY_GROUP_RESOURCE, "security_group", object, o);
     if (!resource_wants(c, "security_group_rules"))
         return 0;
     int r = rules_of(c->txn, g->head.id, &l);
@@ -104,12 +110,13 @@ static int group_remove(struct call *c, void *object)
         r = txn_list(c->txn, &q, &l);
     for (size_t i = 0; r == 0 && i < l.n; i++)
         r = txn_delete(c->txn, &SECURITY_RULE_KIND, ((struct object *)l.v[i])->id);
-    return r;
+    return r ? r : share_forget(c, g->head.id);
 }
 
 const struct resource SECURITY_GROUP_RESOURCE = {
     .one = "security_group", .many = "security_groups", .kind = &SECURITY_GROUP_KIND, .title = "Security group",
-    .not_found = "SecurityGroupNotFound", .visible = group_visible, .render = group_render, .create = group_create,
+    .not_found = "SecurityGroupNotFound", .scope = group_scope, .visible = group_visible, .filter = tag_filter,
+    .render = group_render, .create = group_create,
     .update = group_update, .remove = group_remove,
 };
 
@@ -210,6 +217,12 @@ static int check_remote(struct call *c, struct security_rule *r)
             return e;
         if (!g || !group_visible(c, g))
             return neutron_absent(c, &SECURITY_GROUP_RESOURCE, r->remote_group_id);
+    }
+    if (r->remote_address_group_id) {
+        void *group;
+        int e = resource_get(c, &ADDRESS_GROUP_RESOURCE, r->remote_address_group_id, &group);
+        if (e)
+            return e;
     }
     if (r->remote_ip_prefix && cidr_parse(r->remote_ip_prefix, false, &net)) {
         if ((net.first.version == 4) != STREQ(r->ethertype, "IPv4"))

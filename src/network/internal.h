@@ -6,7 +6,7 @@
 #include "api/quota.h"
 #include "api/resource.h"
 #include "network/address.h"
-#include "network/kinds.h"
+#include "network/kinds_more.h"
 #include "network/network.h"
 
 #define OWNER_DHCP "network:dhcp"
@@ -56,6 +56,13 @@ int dhcp_port_follow(struct txn *t, const char *mac_prefix, const struct network
 /* All ports of a device. */
 struct ports { struct port **v; size_t n, cap; };
 int ports_where(struct txn *t, const char *field, enum query_op op, const char *value, struct ports *ret);
+
+/* ---- shared between the API and what hosts are told ---- */
+
+/* Whether a project may have ports on a network. */
+bool network_usable(struct txn *t, const struct network *n, const char *project_id);
+/* The gateway port of a router, or null. */
+int gateway_port(struct txn *t, const char *router_id, struct port **ret);
 
 /* ---- placement.c ---- */
 

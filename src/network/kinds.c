@@ -1,28 +1,9 @@
 /* The rows of the network slice: see the header. */
 #include "network/kinds.h"
 #include "network/address.h"
+#include "network/rows.h"
 
 #include <stdio.h>
-
-#define AT(type, member) offsetof(struct type, member)
-#define BOTH (IN_CREATE | IN_UPDATE)
-
-#define STANDARD_ROWS(type) \
-    FIELD_ID(struct type), \
-    { "project_id", FIELD_STRING, AT(type, std.project_id), IN_CREATE | FILTER | SORT | INDEX, .max = 255, \
-      .doc = "The project that owns it." }, \
-    { "tenant_id", FIELD_STRING, AT(type, std.project_id), IN_CREATE | NOT_STORED, .max = 255, \
-      .doc = "An older name of project_id." }, \
-    { "description", FIELD_STRING, AT(type, std.description), BOTH | FILTER, .max = 255, .otherwise = "", \
-      .doc = "For people." }, \
-    { "tags", FIELD_STRINGS, AT(type, std.tags), INDEX, .max = 60, .items_max = 50, .doc = "Words to find it by." }, \
-    { "revision_number", FIELD_INT, AT(type, std.revision_number), FILTER | SORT, .doc = "Counts its changes." }, \
-    { "created_at", FIELD_TIME, AT(type, std.created_at), SORT, .doc = "When it was made." }, \
-    { "updated_at", FIELD_TIME, AT(type, std.updated_at), SORT, .doc = "When it was changed last." }
-
-#define NAME_ROW(type) \
-    { "name", FIELD_STRING, AT(type, name), BOTH | FILTER | SORT | INDEX, .max = 255, .otherwise = "", \
-      .doc = "Name for people; need not be unique." }
 
 static const char *const IP_VERSION_MODES[] = { "slaac", "dhcpv6-stateful", "dhcpv6-stateless", NULL };
 
@@ -35,7 +16,7 @@ static const struct field NETWORK_FIELDS[] = {
     NAME_ROW(network),
     { "admin_state_up", FIELD_BOOL, AT(network, admin_state_up), BOTH | FILTER | SORT | LOOSE, .otherwise = "true",
       .doc = "False: it carries nothing." },
-    { "shared", FIELD_BOOL, AT(network, shared), ADMIN_SETS | BOTH | FILTER | SORT | LOOSE, .otherwise = "false",
+    { "shared", FIELD_BOOL, AT(network, shared), ADMIN_SETS | BOTH | FILTER | SORT | LOOSE | HIDDEN, .otherwise = "false",
       .doc = "Every project may use it." },
     { "router:external", FIELD_BOOL, AT(network, external), BOTH | FILTER | SORT | LOOSE | ADMIN_SETS, .otherwise = "false",
       .doc = "Routers have their gateways here." },
@@ -74,7 +55,8 @@ static void network_keys(const void *object, struct key_sink *k)
     }
 }
 
-const struct kind NETWORK_KIND = { "network.network", &NETWORK_SCHEMA, .keys = network_keys };
+static const char *const NETWORK_INDEXES[] = { "project_id,name", "shared,id", "router:external,id", NULL };
+const struct kind NETWORK_KIND = { "network.network", &NETWORK_SCHEMA, .keys = network_keys, .indexes = NETWORK_INDEXES };
 
 /* ---- subnets ---- */
 
@@ -127,7 +109,9 @@ static const struct field SUBNET_FIELDS[] = {
 };
 static SCHEMA(SUBNET_SCHEMA, struct subnet, SUBNET_FIELDS);
 
-const struct kind SUBNET_KIND = { "network.subnet", &SUBNET_SCHEMA };
+static const char *const SUBNET_INDEXES[] = { "network_id,created_at", NULL };
+const struct kind SUBNET_KIND = { "network.subnet", &SUBNET_SCHEMA,
+    .indexes = SUBNET_INDEXES };
 
 /* ---- ports ---- */
 
@@ -206,7 +190,8 @@ static void port_keys(const void *object, struct key_sink *k)
     }
 }
 
-const struct kind PORT_KIND = { "network.port", &PORT_SCHEMA, .keys = port_keys, .host_field = "binding:host_id" };
+static const char *const PORT_INDEXES[] = { "device_id,attached", "network_id,device_owner", "project_id,id", NULL };
+const struct kind PORT_KIND = { "network.port", &PORT_SCHEMA, .keys = port_keys, .host_field = "binding:host_id", .indexes = PORT_INDEXES };
 
 /* ---- routers ---- */
 
@@ -220,7 +205,6 @@ static const struct field GATEWAY_FIELDS[] = {
     { "network_id", FIELD_STRING, AT(router_gateway, network_id), BOTH, .check = check_uuid },
     { "enable_snat", FIELD_TRI, AT(router_gateway, enable_snat), BOTH | LOOSE },
     { "external_fixed_ips", FIELD_OBJECTS, AT(router_gateway, external_fixed_ips), BOTH, .sub = &ROUTER_IP_SCHEMA },
-    { "qos_policy_id", FIELD_STRING, AT(router_gateway, qos_policy_id), BOTH | NULLABLE },
 };
 static SCHEMA(GATEWAY_SCHEMA, struct router_gateway, GATEWAY_FIELDS);
 
@@ -232,8 +216,9 @@ static const struct field ROUTER_FIELDS[] = {
       .doc = "False: it carries nothing." },
     { "distributed", FIELD_TRI, AT(router, distributed), BOTH | NULLABLE | LOOSE | ADMIN_SEES | ADMIN_SETS, .doc = "Told back as asked." },
     { "ha", FIELD_TRI, AT(router, ha), BOTH | NULLABLE | LOOSE | ADMIN_SEES | ADMIN_SETS, .doc = "Every router moves when its host is lost." },
-    { "external_gateway_info", FIELD_OBJECT, AT(router, gateway), BOTH | NULLABLE, .sub = &GATEWAY_SCHEMA,
-      .doc = "Its way out." },
+    { "external_gateway_info", FIELD_OBJECT, AT(router, gateway), BOTH | NULLABLE | NOT_STORED | HIDDEN,
+      .sub = &GATEWAY_SCHEMA, .doc = "Its way out: rendered from its gateway port." },
+    { "enable_snat", FIELD_TRI, AT(router, enable_snat), HIDDEN, .doc = "Guests without a floating address get out." },
     { "routes", FIELD_OBJECTS, AT(router, routes), BOTH | NULLABLE, .sub = &ROUTE_SCHEMA, .items_max = 30,
       .doc = "Further routes." },
     { "availability_zone_hints", FIELD_STRINGS, AT(router, zone_hints), IN_CREATE, .max = 255 },
@@ -309,11 +294,13 @@ static const struct field GROUP_FIELDS[] = {
     NAME_ROW(security_group),
     { "stateful", FIELD_BOOL, AT(security_group, stateful), BOTH | FILTER | LOOSE, .otherwise = "true",
       .doc = "Replies are let through by themselves." },
-    { "shared", FIELD_BOOL, AT(security_group, shared), FILTER, .doc = "By an RBAC policy." },
+    { "shared", FIELD_BOOL, AT(security_group, shared), FILTER | HIDDEN, .doc = "By an RBAC policy." },
 };
 static SCHEMA(GROUP_SCHEMA, struct security_group, GROUP_FIELDS);
 
-const struct kind SECURITY_GROUP_KIND = { "network.security_group", &GROUP_SCHEMA };
+static const char *const GROUP_INDEXES[] = { "project_id,name", NULL };
+const struct kind SECURITY_GROUP_KIND = { "network.security_group", &GROUP_SCHEMA,
+    .indexes = GROUP_INDEXES };
 
 static const char *const DIRECTIONS[] = { "ingress", "egress", NULL };
 

@@ -90,7 +90,6 @@ struct router_gateway {
     const char *network_id;
     int8_t enable_snat;                 /* TRI */
     VEC_OF(struct router_ip) external_fixed_ips;
-    const char *qos_policy_id;
 };
 
 struct router {
@@ -99,7 +98,8 @@ struct router {
     const char *name, *status;
     bool admin_state_up;
     int8_t distributed, ha;             /* TRI */
-    struct router_gateway *gateway;
+    struct router_gateway *gateway;     /* of requests; what there is stands in its gateway port */
+    int8_t enable_snat;                 /* TRI; null: yes */
     VEC_OF(struct subnet_route) routes;
     struct strv zone_hints;
     const char *flavor_id;

@@ -7,38 +7,40 @@
 #define TRIES 64
 #define VXLAN_OVERHEAD 50
 
-/* Seen by its project, by all when shared or external. */
+/* Seen by its project, by all when shared or external, by others when a policy says so. */
 static int network_scope(struct call *c, struct query *q)
 {
-    if (call_is_admin(c))
-        return 0;
-    struct condition *own = query_where(q, c->arena, "project_id", Q_EQ, str_or(c->auth->project_id, ""));
-    struct condition *shared = own ? query_where(q, c->arena, "shared", Q_EQ, "true") : NULL;
-    struct condition *external = shared ? query_where(q, c->arena, "router:external", Q_EQ, "true") : NULL;
-    if (!external)
-        return -ENOMEM;
-    for (size_t i = 0; i < 3; i++)
-        q->where.v[q->where.n - 1 - i].any = 1;
-    return 0;
+    static const char *const FLAGS[] = { "shared", "router:external", NULL };
+    return share_scope(c, q, "network", FLAGS);
 }
 
 static bool network_visible(struct call *c, const void *object)
 {
     const struct network *n = object;
-    return call_is_admin(c) || n->shared || n->external || str_eq(n->std.project_id, c->auth->project_id);
+    return n->external || share_visible(c, &NETWORK_RESOURCE, "network", object);
+}
+
+bool network_usable(struct txn *t, const struct network *n, const char *project_id)
+{
+    return n->shared || str_eq(n->std.project_id, project_id) ||
+           shared_with(t, "network", "access_as_shared", n->head.id, project_id);
 }
 
 static int network_render(struct call *c, const void *object, struct json_out *o, bool full)
 {
     (void)full;
     const struct network *n = object;
-    if (resource_wants(c, "status"))
-        json_put_string(o, "status", "ACTIVE");
-    if (resource_wants(c, "subnets")) {
-        struct subnets l = { 0 };
+    struct subnets l = { 0 };
+    static const char *const SCOPES[] = { "ipv4_address_scope", "ipv6_address_scope" };
+    share_render(c, &NETWORK_RESOURCE, "network", object, o);
+    if (resource_wants(c, "subnets") || resource_wants(c, SCOPES[0]) || resource_wants(c, SCOPES[1])) {
         int r = subnets_of(c->txn, n->head.id, &l);
         if (r < 0)
             return r;
+    }
+    if (resource_wants(c, "status"))
+        json_put_string(o, "status", "ACTIVE");
+    if (resource_wants(c, "subnets")) {
         json_put_array(o, "subnets");
         for (size_t i = 0; i < l.n; i++)
             json_string_out(o, l.v[i]->head.id);
@@ -50,10 +52,16 @@ static int network_render(struct call *c, const void *object, struct json_out *o
             json_string_out(o, "nova");
         json_close_array(o);
     }
-    if (resource_wants(c, "ipv4_address_scope"))
-        json_put_null(o, "ipv4_address_scope");
-    if (resource_wants(c, "ipv6_address_scope"))
-        json_put_null(o, "ipv6_address_scope");
+    if (resource_wants(c, "l2_adjacency"))
+        json_put_bool(o, "l2_adjacency", true);
+    for (size_t i = 0; i < ARRAY_SIZE(SCOPES); i++) {
+        const char *scope;
+        int r = resource_wants(c, SCOPES[i]) ? network_scope_id(c->txn, &l, i ? 6 : 4, &scope) : 1;
+        if (r < 0)
+            return r;
+        if (r == 0)
+            json_put_string(o, SCOPES[i], scope);
+    }
     return 0;
 }
 
@@ -168,6 +176,10 @@ static int network_create(struct call *c, void *object)
         r = settle_segment(c, n);
     if (r == 0)
         r = settle_mtu(c, n);
+    if (r == 0)
+        r = qos_settle(c, n);
+    if (r == 0 && (n->shared || n->external))
+        r = share_follow(c, &NETWORK_RESOURCE, "network", n);
     const char *group;
     if (r == 0 && !str_empty(n->std.project_id))
         r = default_group(c->txn, n->std.project_id, &group);
@@ -211,7 +223,29 @@ static int network_update(struct call *c, const void *before, void *object)
             return call_fault(c, 409, "ExternalNetworkInUse", "External network %s cannot be updated to be made "
                               "non-external, since it has existing gateway ports.", n->head.id);
     }
-    return settle_mtu(c, n);
+    r = settle_mtu(c, n);
+    if (r == 0)
+        r = qos_check(c, n->qos_policy_id);
+    if (r == 0 && (old->shared != n->shared || old->external != n->external))
+        r = share_follow(c, &NETWORK_RESOURCE, "network", n);
+    return r;
+}
+
+/* A floating address that leads nowhere goes with its network. */
+static int drop_floating(struct call *c, const struct port *p, bool *ret)
+{
+    struct floating_ip *f;
+    struct object *forwarding = NULL;
+    *ret = false;
+    if (!STREQ(p->device_owner, OWNER_FLOATING_IP))
+        return 0;
+    int r = txn_get(c->txn, &FLOATING_IP_KIND, p->device_id, &f);
+    if (r == 0 && f)
+        r = txn_find_by_(c->txn, &PORT_FORWARDING_KIND, "floating_ip_id", f->head.id, (void **)&forwarding);
+    if (r < 0 || (f && (f->port_id || forwarding)))
+        return r;
+    *ret = true;
+    return f ? txn_delete(c->txn, &FLOATING_IP_KIND, f->head.id) : 0;
 }
 
 static int network_remove(struct call *c, void *object)
@@ -220,17 +254,20 @@ static int network_remove(struct call *c, void *object)
     struct ports ports = { 0 };
     struct subnets subnets = { 0 };
     int r = ports_where(c->txn, "network_id", Q_EQ, n->head.id, &ports);
-    for (size_t i = 0; r == 0 && i < ports.n; i++)
-        if (!STREQ(ports.v[i]->device_owner, OWNER_DHCP))
+    for (size_t i = 0; r == 0 && i < ports.n; i++) {
+        bool goes;
+        r = drop_floating(c, ports.v[i], &goes);
+        if (r == 0 && !goes && !STREQ(ports.v[i]->device_owner, OWNER_DHCP))
             return call_fault(c, 409, "NetworkInUse", "Unable to complete operation on network %s. There are one or "
                               "more ports still in use on the network.", n->head.id);
+    }
     for (size_t i = 0; r == 0 && i < ports.n; i++)
         r = port_drop(c->txn, ports.v[i]);
     if (r == 0)
         r = subnets_of(c->txn, n->head.id, &subnets);
     for (size_t i = 0; r == 0 && i < subnets.n; i++)
         r = txn_delete(c->txn, &SUBNET_KIND, subnets.v[i]->head.id);
-    return r;
+    return r ? r : share_forget(c, n->head.id);
 }
 
 static int network_taken(struct call *c, const void *object)
@@ -242,6 +279,6 @@ static int network_taken(struct call *c, const void *object)
 
 const struct resource NETWORK_RESOURCE = {
     .one = "network", .many = "networks", .kind = &NETWORK_KIND, .title = "Network", .not_found = "NetworkNotFound",
-    .scope = network_scope, .visible = network_visible, .render = network_render, .create = network_create,
+    .scope = network_scope, .visible = network_visible, .filter = tag_filter, .render = network_render, .create = network_create,
     .update = network_update, .remove = network_remove, .taken = network_taken,
 };

@@ -110,7 +110,20 @@ static int bad_value(struct call *c, const struct decode_error *e)
     }
 }
 
-static int read_one(struct call *c, const struct resource *r, const json_t *body, enum decode_mode mode,
+/* "prefixes": "10.0.0.0/8" is a list of one, where the row is loose. */
+static int wrap_lists(const struct schema *s, json_t *body)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        if (s->fields[i].type != FIELD_STRINGS || !(s->fields[i].flags & LOOSE))
+            continue;
+        json_t *one = json_object_get(body, s->fields[i].name);
+        if (json_is_string(one) && json_object_set_new(body, s->fields[i].name, json_pack("[O]", one)) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int read_one(struct call *c, const struct resource *r, json_t *body, enum decode_mode mode,
                     struct items *items)
 {
     struct decode_error e;
@@ -119,7 +132,10 @@ static int read_one(struct call *c, const struct resource *r, const json_t *body
         return -ENOMEM;
     if (!json_is_object(body))
         return call_fault(c, 400, "HTTPBadRequest", "Unable to find '%s' in request body", r->one);
-    int result = schema_decode(r->kind->schema, body, mode, 0, c->arena, item->object, &item->given, &e);
+    int result = wrap_lists(r->kind->schema, body);
+    if (result < 0)
+        return result;
+    result = schema_decode(r->kind->schema, body, mode, 0, c->arena, item->object, &item->given, &e);
     if (result == FAULT)
         return bad_value(c, &e);
     if (result == 0)
@@ -129,7 +145,7 @@ static int read_one(struct call *c, const struct resource *r, const json_t *body
 
 static int read_items(struct call *c, const struct resource *r, enum decode_mode mode, struct items *items)
 {
-    const json_t *one = json_is_object(c->body) ? json_object_get(c->body, r->one) : NULL;
+    json_t *one = json_is_object(c->body) ? json_object_get(c->body, r->one) : NULL;
     const json_t *many = json_is_object(c->body) && mode == DECODE_CREATE ? json_object_get(c->body, r->many) : NULL;
     if (one)
         return read_one(c, r, one, mode, items);

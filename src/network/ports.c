@@ -52,7 +52,7 @@ static int port_filter(struct call *c, struct query *q, const char *name, const 
         { "ip_address=", "ip", Q_KEY }, { "subnet_id=", "subnet", Q_KEY },
     };
     if (!STREQ(name, "fixed_ips"))
-        return 1;
+        return tag_filter(c, q, name, value);
     for (size_t i = 0; i < ARRAY_SIZE(ADDRESS); i++)
         if (str_starts(value, ADDRESS[i].prefix))
             return query_where(q, c->arena, ADDRESS[i].key, ADDRESS[i].op, value + strlen(ADDRESS[i].prefix))
@@ -99,7 +99,7 @@ static int check_groups(struct call *c, const struct port *p)
         int r = txn_get(c->txn, &SECURITY_GROUP_KIND, *id, &g);
         if (r < 0)
             return r;
-        if (!g || !(call_is_admin(c) || g->shared || str_eq(g->std.project_id, c->auth->project_id)))
+        if (!g || !SECURITY_GROUP_RESOURCE.visible(c, g))
             return call_fault(c, 404, "SecurityGroupNotFound", "Security group %s does not exist", *id);
     }
     return 0;
@@ -147,7 +147,7 @@ static int port_create(struct call *c, void *object)
         return r;
     if (!n || !NETWORK_RESOURCE.visible(c, n))
         return neutron_absent(c, &NETWORK_RESOURCE, p->network_id);
-    if (!call_is_admin(c) && !n->shared && !str_eq(n->std.project_id, c->auth->project_id))
+    if (!call_is_admin(c) && !network_usable(c->txn, n, c->auth->project_id))
         return call_fault(c, 403, "PolicyNotAuthorized", "rule:create_port is disallowed by policy");
     if (!call_is_admin(c) && str_starts(p->device_owner, "network:") && !str_eq(n->std.project_id, c->auth->project_id))
         return call_fault(c, 403, "PolicyNotAuthorized", "rule:create_port:device_owner is disallowed by policy");
@@ -158,6 +158,8 @@ static int port_create(struct call *c, void *object)
         r = check_groups(c, p);
     if (r == 0)
         r = check_security(c, p);
+    if (r == 0)
+        r = qos_check(c, p->qos_policy_id);
     if (r)
         return r;
     if (str_empty(p->host))
@@ -181,6 +183,8 @@ static int port_update(struct call *c, const void *before, void *object)
     int r = check_groups(c, p);
     if (r == 0)
         r = check_security(c, p);
+    if (r == 0)
+        r = qos_check(c, p->qos_policy_id);
     if (r)
         return r;
     p->name = str_or(p->name, "");

@@ -9,13 +9,29 @@
 #include <errno.h>
 #include <stdio.h>
 
-static int gateway_port(struct txn *t, const char *router_id, struct port **ret)
+int gateway_port(struct txn *t, const char *router_id, struct port **ret)
 {
     struct query q = { .kind = &PORT_KIND };
     if (!query_where(&q, txn_arena(t), "device_id", Q_EQ, router_id) ||
         !query_where(&q, txn_arena(t), "device_owner", Q_EQ, OWNER_ROUTER_GATEWAY))
         return -ENOMEM;
     return txn_find(t, &q, ret);
+}
+
+int router_between(struct txn *t, const char *external_network_id, const char *subnet_id, const char **ret)
+{
+    struct ports legs = { 0 };
+    int r = ports_where(t, "subnet", Q_KEY, subnet_id, &legs);
+    *ret = NULL;
+    for (size_t i = 0; r == 0 && i < legs.n && !*ret; i++) {
+        struct port *gateway;
+        if (!str_starts(legs.v[i]->device_owner, OWNER_ROUTER_INTERFACE))
+            continue;
+        r = gateway_port(t, legs.v[i]->device_id, &gateway);
+        if (r == 0 && gateway && str_eq(gateway->network_id, external_network_id))
+            *ret = legs.v[i]->device_id;
+    }
+    return r;
 }
 
 static int floating_via(struct call *c, const char *router_id, const char *fixed_on, bool *ret)
@@ -42,10 +58,37 @@ static int floating_via(struct call *c, const char *router_id, const char *fixed
     return r;
 }
 
+static void render_gateway(const struct router *r, const struct port *p, struct json_out *o)
+{
+    json_open_object(o);
+    json_put_string(o, "network_id", p->network_id);
+    json_put_bool(o, "enable_snat", r->enable_snat != TRI_FALSE);
+    json_put_array(o, "external_fixed_ips");
+    VEC_FOREACH(ip, &p->fixed_ips) {
+        json_open_object(o);
+        json_put_string(o, "subnet_id", ip->subnet_id);
+        json_put_string(o, "ip_address", ip->ip_address);
+        json_close_object(o);
+    }
+    json_close_array(o);
+    json_close_object(o);
+}
+
 static int router_render(struct call *c, const void *object, struct json_out *o, bool full)
 {
     (void)full;
     const struct router *r = object;
+    if (resource_wants(c, "external_gateway_info")) {
+        struct port *p;
+        int e = gateway_port(c->txn, r->head.id, &p);
+        if (e < 0)
+            return e;
+        json_key(o, "external_gateway_info");
+        if (p)
+            render_gateway(r, p, o);
+        else
+            json_null_out(o);
+    }
     if (resource_wants(c, "availability_zones")) {
         json_put_array(o, "availability_zones");
         if (r->host)
@@ -57,7 +100,8 @@ static int router_render(struct call *c, const void *object, struct json_out *o,
 
 /* ---- the gateway ---- */
 
-static int set_gateway(struct call *c, struct router *r, const struct router *before)
+/* What r->gateway wishes; null, or without a network: none. */
+static int set_gateway(struct call *c, struct router *r)
 {
     struct router_gateway *g = r->gateway;
     struct port *old;
@@ -67,9 +111,11 @@ static int set_gateway(struct call *c, struct router *r, const struct router *be
     int e = gateway_port(c->txn, r->head.id, &old);
     if (e < 0)
         return e;
-    if (g && !g->network_id)
+    if (g && !g->network_id && (g->external_fixed_ips.n || g->enable_snat != TRI_NULL))
         return call_fault(c, 400, "HTTPBadRequest", "Invalid input for external_gateway_info. Reason: Validation of "
                           "dictionary's keys failed. Expected keys: {'network_id'}.");
+    if (g && !g->network_id)
+        g = NULL;
     if (old && (!g || !STREQ(old->network_id, g->network_id))) {
         e = floating_via(c, r->head.id, NULL, &used);
         if (e == 0 && used)
@@ -90,9 +136,8 @@ static int set_gateway(struct call *c, struct router *r, const struct router *be
     if (!n->external)
         return call_fault(c, 400, "BadRequest", "Bad router request: Network %s is not an external network.",
                           g->network_id);
-    if (g->enable_snat == TRI_NULL)
-        g->enable_snat = before && before->gateway && before->gateway->enable_snat ? before->gateway->enable_snat
-                                                                                    : TRI_TRUE;
+    if (g->enable_snat != TRI_NULL || !old)
+        r->enable_snat = g->enable_snat != TRI_NULL ? g->enable_snat : TRI_TRUE;
     struct port p = { 0 };
     if (old)
         p = *old;
@@ -114,13 +159,7 @@ static int set_gateway(struct call *c, struct router *r, const struct router *be
         p.device_id = r->head.id;
         e = port_make(c->txn, neutron_mac_prefix(c), &p, n, !wished, true, &f);
     }
-    if (e)
-        return neutron_tell(c, e, &f);
-    g->external_fixed_ips = (__typeof__(g->external_fixed_ips)){ 0 };
-    VEC_FOREACH(ip, &p.fixed_ips)
-        if (!vec_push(c->arena, &g->external_fixed_ips, ((struct router_ip){ ip->subnet_id, ip->ip_address })))
-            return -ENOMEM;
-    return 0;
+    return neutron_tell(c, e, &f);
 }
 
 /* ---- extra routes ---- */
@@ -165,16 +204,16 @@ static int router_create(struct call *c, void *object)
     int e = neutron_tell(c, quota_take(c->txn, r->std.project_id, "router", 1, &f), &f);
     if (e == 0)
         e = host_pick(c->txn, &r->host);
-    return e ? e : set_gateway(c, r, NULL);
+    return e ? e : set_gateway(c, r);
 }
 
 static int router_update(struct call *c, const void *before, void *object)
 {
-    const struct router *old = before;
     struct router *r = object;
     int e = 0;
+    (void)before;
     if (given_member(&c->given, ROUTER_KIND.schema, offsetof(struct router, gateway)))
-        e = set_gateway(c, r, old);
+        e = set_gateway(c, r);
     if (e == 0 && given_member(&c->given, ROUTER_KIND.schema, offsetof(struct router, routes)))
         e = check_routes(c, r);
     return e;
@@ -194,12 +233,12 @@ static int router_remove(struct call *c, void *object)
     if (e == 0 && used)
         return call_fault(c, 409, "RouterInUse", "Router %s still has floating IPs", r->head.id);
     r->gateway = NULL;
-    return e ? e : set_gateway(c, r, NULL);
+    return e ? e : set_gateway(c, r);
 }
 
 const struct resource ROUTER_RESOURCE = {
     .one = "router", .many = "routers", .kind = &ROUTER_KIND, .title = "Router", .not_found = "RouterNotFound",
-    .render = router_render, .create = router_create, .update = router_update, .remove = router_remove,
+    .filter = tag_filter, .render = router_render, .create = router_create, .update = router_update, .remove = router_remove,
 };
 
 /* ---- interfaces ---- */
@@ -255,7 +294,8 @@ static int check_leg(struct call *c, const struct router *r, const struct subnet
     return e;
 }
 
-static int leg_by_subnet(struct call *c, struct router *r, const char *subnet_id)
+/* A leg with the subnet's gateway address. */
+static int make_leg(struct call *c, struct router *r, const char *subnet_id, struct port **ret)
 {
     struct subnet *s;
     struct network *n;
@@ -282,7 +322,21 @@ static int leg_by_subnet(struct call *c, struct router *r, const char *subnet_id
     p->device_id = r->head.id;
     p->own = true;
     e = port_make(c->txn, neutron_mac_prefix(c), p, n, false, true, &f);
-    return e ? neutron_tell(c, e, &f) : render_interface(c, r, p, s->head.id);
+    *ret = p;
+    return neutron_tell(c, e, &f);
+}
+
+int router_attach(struct call *c, struct router *r, const char *subnet_id)
+{
+    struct port *p;
+    return make_leg(c, r, subnet_id, &p);
+}
+
+static int leg_by_subnet(struct call *c, struct router *r, const char *subnet_id)
+{
+    struct port *p;
+    int e = make_leg(c, r, subnet_id, &p);
+    return e ? e : render_interface(c, r, p, subnet_id);
 }
 
 static int leg_by_port(struct call *c, struct router *r, const char *port_id)
@@ -404,4 +458,67 @@ static int remove_interface(struct call *c)
 int router_remove_interface(struct call *c)
 {
     return call_write(c, remove_interface);
+}
+
+/* ---- routes added and removed one by one ---- */
+
+static const char *const ROUTES_KEY = "routes";
+
+static int change_routes(struct call *c, bool add)
+{
+    struct router *r;
+    size_t i;
+    json_t *each;
+    int e = own_router(c, &r);
+    const json_t *body = json_get_object(c->body, "router");
+    const json_t *wanted = json_get_array(body ? body : c->body, ROUTES_KEY);
+    if (e == 0)
+        e = neutron_own(c, &ROUTER_RESOURCE, r);
+    if (e)
+        return e;
+    json_array_foreach(wanted, i, each) {
+        struct cidr net;
+        struct ip hop;
+        const char *to = json_get_string(each, "destination"), *via = json_get_string(each, "nexthop");
+        if (!to || !via || !cidr_parse(to, false, &net) || !ip_parse(via, &hop))
+            return call_fault(c, 400, "HTTPBadRequest", "Invalid input for routes. Reason: a destination and a nexthop are "
+                              "needed.");
+        struct subnet_route one = { cidr_text(c->arena, net), ip_text(c->arena, hop) };
+        size_t at = r->routes.n;
+        for (size_t j = 0; j < r->routes.n; j++)
+            if (str_eq(r->routes.v[j].destination, one.destination) && str_eq(r->routes.v[j].nexthop, one.nexthop))
+                at = j;
+        if (add && at == r->routes.n && !vec_push(c->arena, &r->routes, one))
+            return -ENOMEM;
+        if (!add && at < r->routes.n)
+            vec_remove(&r->routes, at);
+    }
+    if (r->routes.n > 30)
+        return call_fault(c, 400, "RoutesExhausted", "Unable to complete operation for %s. The number of routes exceeds "
+                          "the maximum 30.", r->head.id);
+    e = add ? check_routes(c, r) : 0;
+    standard_touch(&r->std);
+    if (e == 0)
+        e = txn_put(c->txn, &ROUTER_KIND, r);
+    return e ? e : resource_render_one(c, &ROUTER_RESOURCE, r);
+}
+
+static int add_routes(struct call *c)
+{
+    return change_routes(c, true);
+}
+
+static int remove_routes(struct call *c)
+{
+    return change_routes(c, false);
+}
+
+int router_add_extraroutes(struct call *c)
+{
+    return call_write(c, add_routes);
+}
+
+int router_remove_extraroutes(struct call *c)
+{
+    return call_write(c, remove_routes);
 }

@@ -51,7 +51,7 @@ static int router_gateway(struct builder *b, const struct router *r, const struc
     g->port_id = p->head.id;
     g->network_id = p->network_id;
     g->mac_address = p->mac_address;
-    g->enable_snat = !r->gateway || r->gateway->enable_snat != TRI_FALSE;
+    g->enable_snat = r->enable_snat != TRI_FALSE;
     VEC_FOREACH(ip, &p->fixed_ips) {
         struct subnet *s;
         int e = txn_get(b->t, &SUBNET_KIND, ip->subnet_id, &s);

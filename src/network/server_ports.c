@@ -19,11 +19,6 @@ static const char *mac_prefix_of(const struct api *api)
 
 /* ---- which network ---- */
 
-static bool usable(const struct network *n, const char *project_id)
-{
-    return n->shared || str_eq(n->std.project_id, project_id);
-}
-
 static int automatic_network(struct txn *t, const char *project_id, struct network **ret, struct fault *f)
 {
     struct query q = { .kind = &NETWORK_KIND };
@@ -66,9 +61,9 @@ static int wished_network(struct txn *t, const char *project_id, const struct po
     int r = txn_get(t, &NETWORK_KIND, w->network_id, &n);
     if (r < 0)
         return r;
-    if (!n || !(usable(n, project_id) || n->external))
+    if (!n || !(network_usable(t, n, project_id) || n->external))
         return fault_set(f, 400, "NetworkNotFound", "Network %s could not be found.", w->network_id);
-    if (n->external && !usable(n, project_id))
+    if (n->external && !network_usable(t, n, project_id))
         return fault_set(f, 403, "ExternalNetworkAttachForbidden", "It is not allowed to create an interface on "
                          "external network %s", w->network_id);
     struct subnets l = { 0 };

@@ -12,27 +12,31 @@ static int network_of(struct call *c, const char *id, struct network **ret)
     return *ret ? 0 : neutron_absent(c, &NETWORK_RESOURCE, id);
 }
 
-/* Seen with its network. */
+/* Seen by its project, and with a network that is shared. */
 static int subnet_scope(struct call *c, struct query *q)
 {
-    if (call_is_admin(c))
-        return 0;
+    struct strv shared = { 0 };
     struct query networks = { .kind = &NETWORK_KIND };
     struct results l = { 0 };
-    int r = NETWORK_RESOURCE.scope(c, &networks);
+    if (call_is_admin(c))
+        return 0;
+    if (!query_where(&networks, c->arena, "shared", Q_EQ, "true"))
+        return -ENOMEM;
+    int r = txn_list(c->txn, &networks, &l);
     if (r == 0)
-        r = txn_list(c->txn, &networks, &l);
+        r = shared_ids(c->txn, "network", "access_as_shared", c->auth->project_id, &shared);
     if (r < 0)
         return r;
+    for (size_t i = 0; i < l.n; i++)
+        if (!vec_push(c->arena, &shared, ((struct object *)l.v[i])->id))
+            return -ENOMEM;
     struct condition *own = query_where(q, c->arena, "project_id", Q_EQ, str_or(c->auth->project_id, ""));
-    struct condition *theirs = own ? query_where(q, c->arena, "network_id", Q_IN, NULL) : NULL;
+    if (!own || !shared.n)
+        return own ? 0 : -ENOMEM;
+    struct condition *theirs = query_where(q, c->arena, "network_id", Q_IN, NULL);
     if (!theirs)
         return -ENOMEM;
-    for (size_t i = 0; i < l.n; i++) {
-        const struct network *n = l.v[i];
-        if (n->shared && !vec_push(c->arena, &theirs->list, n->head.id))
-            return -ENOMEM;
-    }
+    theirs->list = shared;
     q->where.v[q->where.n - 1].any = q->where.v[q->where.n - 2].any = 2;
     return 0;
 }
@@ -43,7 +47,7 @@ static bool subnet_visible(struct call *c, const void *object)
     struct network *n;
     if (call_is_admin(c) || str_eq(s->std.project_id, c->auth->project_id))
         return true;
-    return txn_get(c->txn, &NETWORK_KIND, s->network_id, &n) == 0 && n && n->shared;
+    return txn_get(c->txn, &NETWORK_KIND, s->network_id, &n) == 0 && n && network_usable(c->txn, n, c->auth->project_id);
 }
 
 /* ---- checks ---- */
@@ -202,6 +206,9 @@ static int subnet_create(struct call *c, void *object)
         r = neutron_tell(c, quota_take(c->txn, s->std.project_id, "subnet", 1, &f), &f);
     if (r)
         return r;
+    r = subnet_from_pool(c, s);
+    if (r)
+        return r;
     if (!s->cidr)
         return call_fault(c, 400, "BadSubnetRequest", "Bad subnet request: a subnetpool must be specified in the "
                           "absence of a cidr.");
@@ -299,6 +306,6 @@ static int subnet_remove(struct call *c, void *object)
 
 const struct resource SUBNET_RESOURCE = {
     .one = "subnet", .many = "subnets", .kind = &SUBNET_KIND, .title = "Subnet", .not_found = "SubnetNotFound",
-    .scope = subnet_scope, .visible = subnet_visible, .create = subnet_create, .update = subnet_update,
+    .scope = subnet_scope, .visible = subnet_visible, .filter = tag_filter, .create = subnet_create, .update = subnet_update,
     .remove = subnet_remove,
 };
