@@ -97,7 +97,7 @@ static COMPUTE_PART(VERSION_PART, VERSION_ROUTES, VERSION_RULES);
 static const struct compute_part *const PARTS[] = {
     &VERSION_PART, &FLAVOR_PART, &SERVER_PART, &SERVER_VIEW_PART, &SERVER_LIST_PART, &SERVER_CREATE_PART,
     &ACTION_PART, &RECORD_PART, &ATTACH_PART, &MIGRATION_PART, &QUESTION_PART, &CONSOLE_PART,
-    &KEYPAIR_PART, &HOST_PART, &AGGREGATE_PART, &LIMIT_PART,
+    &KEYPAIR_PART, &HOST_PART, &AGGREGATE_PART, &LIMIT_PART, &IMAGE_PART,
 
 };
 
@@ -131,7 +131,8 @@ __attribute__((constructor)) static void join_parts(void)
         assert(COMPUTE_SERVICE.n_routes + p->n_routes <= ARRAY_SIZE(routes));
         assert(COMPUTE_SERVICE.n_rules + p->n_rules <= ARRAY_SIZE(rules));
         memcpy(routes + COMPUTE_SERVICE.n_routes, p->routes, p->n_routes * sizeof(*routes));
-        memcpy(rules + COMPUTE_SERVICE.n_rules, p->rules, p->n_rules * sizeof(*rules));
+        if (p->n_rules)
+            memcpy(rules + COMPUTE_SERVICE.n_rules, p->rules, p->n_rules * sizeof(*rules));
         COMPUTE_SERVICE.n_routes += p->n_routes;
         COMPUTE_SERVICE.n_rules += p->n_rules;
     }

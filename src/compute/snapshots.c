@@ -36,9 +36,6 @@ int snapshot_begin(struct call *c, struct server *s, const char *name, const cha
         VEC_FOREACH(q, &s->image->properties)
             if (inherited(q->key))
                 strmap_set(a, &p, q->key, str_or(q->value, ""));
-    if (metadata)
-        VEC_FOREACH(q, metadata)
-            strmap_set(a, &p, q->key, str_or(q->value, ""));
     strmap_set(a, &p, "image_type", STREQ(purpose, "backup") ? "backup" : "snapshot");
     strmap_set(a, &p, "instance_uuid", s->head.id);
     strmap_set(a, &p, "user_id", str_or(c->auth->user_id, ""));
@@ -47,6 +44,9 @@ int snapshot_begin(struct call *c, struct server *s, const char *name, const cha
     strmap_set(a, &p, "owner_id", str_or(s->project_id, ""));
     strmap_set(a, &p, "owner_project_name", str_or(s->project_name, ""));
     strmap_set(a, &p, "owner_user_name", str_or(s->user_name, ""));
+    if (metadata)                   /* the client's word is the last, as in Nova */
+        VEC_FOREACH(q, metadata)
+            strmap_set(a, &p, q->key, str_or(q->value, ""));
     const char *format = s->image && str_eq(s->image->disk_format, "raw") ? "raw" : "qcow2";
     struct image_new n = { .name = name, .owner = s->project_id, .disk_format = format, .container_format = "bare",
                            .min_disk = s->flavor->disk, .properties = &p, .from_host = s->host };

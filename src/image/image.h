@@ -34,6 +34,29 @@ struct image_view {
 int image_get(struct txn *t, const char *project_id, bool admin, const char *id, struct image_view **ret,
               struct fault *fault);
 
+struct image_filter {
+    const char *name;
+    struct strv statuses;     /* any of them */
+    struct strmap properties; /* all of them */
+    usec_t changed_since;     /* 0: ever */
+    const char *marker;
+    size_t limit;
+};
+struct image_views {
+    VEC_OF(struct image_view) list;
+    bool more, marker_lost;
+};
+/* Images that the project may use, newest first: public ones, its own, those shared with it. */
+int image_list(struct txn *t, const char *project_id, bool admin, const struct image_filter *f,
+               struct image_views *ret);
+/* Sets custom properties; a null value drops one; 'replace' drops all others. 0; FAULT 404, 403, 400, 413. */
+int image_set_properties(struct txn *t, const char *project_id, bool admin, const char *id,
+                         const struct strmap *properties, bool replace, struct image_view **ret,
+                         struct fault *fault);
+/* Deletes an image and its bytes, in a transaction of its own. 0; FAULT 404, 403. */
+int image_delete(struct api *api, struct arena *a, const char *project_id, bool admin, const char *id,
+                 struct fault *fault);
+
 struct image_new {
     const char *name, *owner;
     const char *disk_format, *container_format; /* null: set by the upload's bytes later */

@@ -11,7 +11,6 @@
 
 #include <errno.h>
 
-#define PROPERTIES_MAX 128
 #define TAGS_MAX 128
 #define PROPERTY_MAX 65535
 
@@ -76,11 +75,11 @@ int image_check(struct call *c, const struct image *i, const struct image *befor
     if (before && formats && !STREQ(before->status, IMAGE_QUEUED) && !STREQ(before->status, IMAGE_IMPORTING))
         return call_fault(c, 403, "Forbidden", "Attribute %s can be only replaced for a queued image.",
                           str_eq(before->disk_format, i->disk_format) ? "container_format" : "disk_format");
-    if (i->properties.n > PROPERTIES_MAX)
+    if (i->properties.n > IMAGE_PROPERTIES_MAX)
         return call_fault(c, 413, "LimitExceeded",
                           "The limit has been exceeded on the number of allowed image "
                           "properties. Attempted: %zu, Maximum: %d",
-                          i->properties.n, PROPERTIES_MAX);
+                          i->properties.n, IMAGE_PROPERTIES_MAX);
     if (i->tags.n > TAGS_MAX)
         return call_fault(c, 413, "LimitExceeded",
                           "The limit has been exceeded on the number of allowed image tags. "

@@ -94,6 +94,8 @@ struct image_state {
 struct image_state *image_state(const struct api *api);
 struct blob_store *image_store(struct image_state *s, const char *id);
 
+#define IMAGE_PROPERTIES_MAX 128
+
 /* ---- images.c ---- */
 bool image_visible(const struct call *c, const struct image *i);
 bool image_visible_to(const struct image *i, const char *project_id, bool admin);
