@@ -182,7 +182,7 @@ int rules_router(const struct router_spec *r, const struct router_devices *dev, 
     return arena_failed(a) ? -ENOMEM : buf_error(out);
 }
 
-static bool internal_has(const struct router_spec *r, const struct ip *ip)
+static bool connected(const struct router_spec *r, const struct ip *ip)
 {
     VEC_FOREACH(i, &r->interfaces)
         for (size_t c = 0; c < i->cidrs.n; c++) {
@@ -191,6 +191,33 @@ static bool internal_has(const struct router_spec *r, const struct ip *ip)
                 return true;
         }
     return false;
+}
+
+/* As the set "internal" of the table. */
+static bool internal_has(const struct router_spec *r, const struct ip *ip)
+{
+    if (connected(r, ip))
+        return true;
+    VEC_FOREACH(route, &r->routes) {
+        struct ip_range range;
+        struct ip nexthop;
+        if (ip_range_parse(route->destination, &range) && ip_range_has(&range, ip)
+            && parse4(route->nexthop, &nexthop) && connected(r, &nexthop))
+            return true;
+    }
+    return false;
+}
+
+/* An address of the router's own, that is no floating one: what goes there stays here. */
+static bool local_has(const struct router_spec *r, const struct ip *ip)
+{
+    static const struct ip METADATA = { AF_INET, { 169, 254, 169, 254 } };
+    struct ip own;
+    int prefix;
+    for (size_t i = 0; r->gateway && i < r->gateway->cidrs.n; i++)
+        if (ip_parse_prefix(r->gateway->cidrs.v[i], &own, &prefix) && ip_equal(&own, ip))
+            return true;
+    return ip_equal(ip, &METADATA);
 }
 
 bool flow_translated(const struct router_spec *r, const struct flow *f)
@@ -228,7 +255,8 @@ bool flow_translated(const struct router_spec *r, const struct flow *f)
         return false;
     bool snat = !ip_equal(&f->src, &f->reply_dst);
     bool have = gateway_address(r, &gateway);
-    bool leaves = r->gateway && internal_has(r, &f->src) && (!internal_has(r, &dst) || forwarded);
+    bool leaves = r->gateway && internal_has(r, &f->src)
+                  && (forwarded || (!internal_has(r, &dst) && !local_has(r, &dst)));
     if (!leaves)
         return !snat;
     if (has_floating)

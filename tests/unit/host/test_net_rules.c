@@ -219,6 +219,13 @@ static void translations_are_judged(void **state)
     assert_true(flow_translated(r, &f));
     f.reply_sport = 7000;
     assert_false(flow_translated(r, &f));
+    /* What never leaves is not translated: a routed network inside, the metadata service. */
+    f = flow_of(6, "10.0.0.5", 4000, "10.8.1.1", 80);
+    assert_true(flow_translated(r, &f));
+    f = flow_of(6, "10.0.0.5", 4000, "169.254.169.254", 80);
+    assert_true(flow_translated(r, &f));
+    f = flow_of(6, "10.0.0.5", 4000, "10.7.1.1", 80);       /* but this route leads outside */
+    assert_false(flow_translated(r, &f));
 }
 
 static void addresses(void **state)
