@@ -197,8 +197,12 @@ static void dscp(const struct rules_input *in, struct buf *out, bool rules)
 static void bridge_table(const struct rules_input *in, struct arena *a, struct buf *out)
 {
     struct guard_sets g = {
-        .macs = BUF_MAX(64u << 20), .addr4 = BUF_MAX(64u << 20), .net4 = BUF_MAX(64u << 20),
-        .addr6 = BUF_MAX(64u << 20), .net6 = BUF_MAX(64u << 20), .nd6 = BUF_MAX(64u << 20),
+        .macs = BUF_MAX(64u << 20),
+        .addr4 = BUF_MAX(64u << 20),
+        .net4 = BUF_MAX(64u << 20),
+        .addr6 = BUF_MAX(64u << 20),
+        .net6 = BUF_MAX(64u << 20),
+        .nd6 = BUF_MAX(64u << 20),
     };
     bool any = false;
     buf_adds(out, "table bridge yunduo {\n");
@@ -234,11 +238,14 @@ static void bridge_table(const struct rules_input *in, struct arena *a, struct b
                   "\t\tmeta mark . ether saddr . ip saddr @addr4 accept\n");
     if (g.any_net4)
         buf_adds(out, "\t\tmeta mark . ether saddr . ip saddr @net4 accept\n");
-    buf_adds(out, "\t\tip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 accept\n"
-                  "\t\tdrop\n\t}\n"
-                  "\tchain guarded_ip6 {\n"
-                  "\t\ticmpv6 type { nd-router-advert, nd-redirect } drop\n"
-                  "\t\tudp sport 547 udp dport 546 drop\n");
+    buf_adds(
+        out,
+        "\t\tip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 meta mark . ether saddr "
+        "@macs accept\n"
+        "\t\tdrop\n\t}\n"
+        "\tchain guarded_ip6 {\n"
+        "\t\ticmpv6 type { nd-router-advert, nd-redirect } drop\n"
+        "\t\tudp sport 547 udp dport 546 drop\n");
     if (g.any_net6)
         buf_adds(out,
                  "\t\ticmpv6 type nd-neighbor-advert meta mark . ether saddr . ip6 saddr @net6 accept\n");
@@ -248,12 +255,13 @@ static void bridge_table(const struct rules_input *in, struct arena *a, struct b
         buf_adds(out, "\t\tmeta mark . ether saddr . ip6 saddr @net6 accept\n");
     buf_adds(out,
              "\t\tip6 saddr :: icmpv6 type { nd-neighbor-solicit, nd-router-solicit, mld-listener-report, "
-             "mld2-listener-report } accept\n"
+             "mld2-listener-report } meta mark . ether saddr @macs accept\n"
              "\t\tdrop\n\t}\n"
+             /* The address sets hold the MAC as well: IP packets need no look at "macs". */
              "\tchain guarded {\n"
+             "\t\tether type vmap { ip : goto guarded_ip, ip6 : goto guarded_ip6 }\n"
              "\t\tmeta mark . ether saddr != @macs drop\n"
-             "\t\tether type vmap { ip : goto guarded_ip, ip6 : goto guarded_ip6, arp : goto guarded_arp, "
-             "0x8035 : accept }\n"
+             "\t\tether type vmap { arp : goto guarded_arp, 0x8035 : accept }\n"
              "\t\tdrop\n\t}\n"
              "\tchain prerouting {\n"
              "\t\ttype filter hook prerouting priority -200; policy accept;\n"
@@ -441,8 +449,13 @@ static void inet_table(const struct rules_input *in, struct arena *a, struct buf
     }
     verdict_map(in, "ports_in", "in", false, a, out);
     verdict_map(in, "ports_out", "out", false, a, out);
-    verdict_map(in, "stateless_in", "in", true, a, out);
-    verdict_map(in, "stateless_out", "out", true, a, out);
+    bool stateless = false;
+    VEC_FOREACH(p, &in->ports)
+        stateless |= port_guarded(p) && port_stateless(in->spec, p->spec);
+    if (stateless) {
+        verdict_map(in, "stateless_in", "in", true, a, out);
+        verdict_map(in, "stateless_out", "out", true, a, out);
+    }
 
     /* Neighbours and DHCP work whatever the groups say; who may send what of it has been
      * checked by the bridge table. */
@@ -468,24 +481,26 @@ static void inet_table(const struct rules_input *in, struct arena *a, struct buf
         "\tchain prerouting {\n"
         "\t\ttype filter hook prerouting priority -150; policy accept;\n"
         "\t\tiifname != @bridges accept\n"
-        "\t\tmeta mark 0 accept\n"
-        "\t\tmeta mark vmap @stateless_out\n"
-        "\t\tct state established accept\n"
-        "\t\tjump always_out\n"
-        "\t\tct state vmap { related : accept, invalid : drop }\n"
-        "\t\tmeta mark vmap @ports_out\n"
-        "\t\tdrop\n\t}\n"
-        "\tchain forward {\n"
-        "\t\ttype filter hook forward priority 0; policy accept;\n"
-        "\t\toifname != @bridges accept\n"
-        "\t\tmeta mark 0 accept\n"
-        "\t\tmeta mark vmap @stateless_in\n"
-        "\t\tct state established accept\n"
-        "\t\tjump always_in\n"
-        "\t\tct state vmap { related : accept, invalid : drop }\n"
-        "\t\tmeta mark vmap @ports_in\n"
-        "\t\tdrop\n\t}\n"
-        "}\n");
+        "\t\tmeta mark 0 accept\n");
+    if (stateless)
+        buf_adds(out, "\t\tmeta mark vmap @stateless_out\n");
+    buf_adds(out, "\t\tct state established accept\n"
+                  "\t\tjump always_out\n"
+                  "\t\tct state vmap { related : accept, invalid : drop }\n"
+                  "\t\tmeta mark vmap @ports_out\n"
+                  "\t\tdrop\n\t}\n"
+                  "\tchain forward {\n"
+                  "\t\ttype filter hook forward priority 0; policy accept;\n"
+                  "\t\toifname != @bridges accept\n"
+                  "\t\tmeta mark 0 accept\n");
+    if (stateless)
+        buf_adds(out, "\t\tmeta mark vmap @stateless_in\n");
+    buf_adds(out, "\t\tct state established accept\n"
+                  "\t\tjump always_in\n"
+                  "\t\tct state vmap { related : accept, invalid : drop }\n"
+                  "\t\tmeta mark vmap @ports_in\n"
+                  "\t\tdrop\n\t}\n"
+                  "}\n");
 }
 
 int rules_render(const struct rules_input *in, struct arena *a, struct buf *out)
