@@ -17,7 +17,8 @@ struct snapshot;
 struct identity {
     const struct cloud_config *config;
     struct token_keys *keys;
-    struct token_cache *cache;
+    struct token_cache *cache;     /* of tokens */
+    struct token_cache *standings; /* of what users are worth in a scope: see token_issue() */
     struct verified *verified;
     /* Raised by each commit that touches a kind of IDENTITY_TOKEN_KINDS, or of those a snapshot is made of.
      */

@@ -43,9 +43,18 @@ struct identity *identity_of(struct api *api)
     return id;
 }
 
-static void raise_number(void *arg)
+static void tokens_changed(void *arg)
 {
-    atomic_fetch_add((_Atomic uint64_t *)arg, 1);
+    struct identity *id = arg;
+    atomic_fetch_add(&id->generation, 1);
+}
+
+/* In this order: what was read between the two, of an old snapshot, is stale after the second. */
+static void snapshot_changed(void *arg)
+{
+    struct identity *id = arg;
+    atomic_fetch_add(&id->snapshot_generation, 1);
+    atomic_fetch_add(&id->generation, 1);
 }
 
 static void stop(struct api *api)
@@ -59,6 +68,7 @@ static void stop(struct api *api)
     if (id->snapshot_watch)
         watch_close(id->snapshot_watch);
     token_cache_free(id->cache);
+    token_cache_free(id->standings);
     verified_free(id->verified);
     token_keys_close(id->keys);
     snapshot_unref(id->snapshot);
@@ -86,12 +96,13 @@ static int start(struct api *api)
     if (r == 0)
         r = token_cache_new(&id->cache);
     if (r == 0)
+        r = token_cache_new(&id->standings);
+    if (r == 0)
         r = verified_new(&id->verified);
     if (r == 0)
-        r = watch_open(api_store(api), 0, IDENTITY_TOKEN_KINDS, raise_number, &id->generation, &id->watch);
+        r = watch_open(api_store(api), 0, IDENTITY_TOKEN_KINDS, tokens_changed, id, &id->watch);
     if (r == 0)
-        r = watch_open(api_store(api), 0, SNAPSHOT_KINDS, raise_number, &id->snapshot_generation,
-                       &id->snapshot_watch);
+        r = watch_open(api_store(api), 0, SNAPSHOT_KINDS, snapshot_changed, id, &id->snapshot_watch);
     if (r < 0) {
         log_error("identity can't start", KV("error", strerror(-r)), KV("keys", dir ? keys : "in memory"));
         stop(api);

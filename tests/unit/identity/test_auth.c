@@ -188,6 +188,30 @@ static void voided_by_the_domain(void **state)
     EXPECT(w, 404, w->admin, "GET", NULL, "/users/%s", u);
 }
 
+/* Whoever logs in twice is served from memory; what is kept there for it must not pass for a token. */
+static void logging_in_twice(void **state)
+{
+    struct world *w = *state;
+    const char *p = make(w, "projects", "project", "{'name': 'p4'}");
+    const char *u = user_with_role(w, "kim", p, "member");
+    const char *scope = format(w, "'project': {'id': '%s'}", p);
+    const char *a = login(w, u, "pw-kim", "%s", scope);
+    const char *first = text_at(w, "token.audit_ids.0");
+    clock_advance(SECONDS(1));
+    const char *b = login(w, u, "pw-kim", "%s", scope);
+    assert_string_not_equal(text_at(w, "token.audit_ids.0"), first);
+    assert_string_equal(text_at(w, "token.issued_at"), "2027-01-15T08:00:01.000000Z");
+    assert_string_equal(text_at(w, "token.expires_at"), "2027-01-15T09:00:01.000000Z");
+    EXPECT(w, 401, format(w, "%s/1/%s", u, p), "GET", NULL, "/auth/projects");
+    EXPECT(w, 401, format(w, "=%s/1/%s", u, p), "GET", NULL, "/auth/projects");
+    w->subject = a;
+    EXPECT(w, 204, a, "DELETE", NULL, "/auth/tokens");
+    w->subject = NULL;
+    assert_int_equal(validate(w, b), 200);
+    EXPECT(w, 204, w->admin, "DELETE", NULL, "/projects/%s/users/%s/roles/%s", p, u, role_id(w, "member"));
+    assert_null(login(w, u, "pw-kim", "%s", scope));
+}
+
 static void bad_requests_are_named(void **state)
 {
     struct world *w = *state;
@@ -270,6 +294,7 @@ int main(void)
         WORLD_TEST(voided_by_changes),
         WORLD_TEST(voided_by_the_domain),
         WORLD_TEST(bad_requests_are_named),
+        WORLD_TEST(logging_in_twice),
         WORLD_TEST(one_may_look_at_ones_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
