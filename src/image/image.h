@@ -67,7 +67,7 @@ struct image_new {
 };
 /* Makes a queued image. 0; FAULT 413 over quota. */
 int image_create(struct txn *t, const struct image_new *n, const char **ret_id, struct fault *fault);
-/* Removes a record, whatever it is; the bytes go with the next sweep. For a snapshot that failed. */
+/* Removes a record, whatever it is; the bytes go within minutes. For a snapshot that failed. */
 int image_remove(struct txn *t, const char *id);
 
 /* Bytes for a service on this machine (a volume made from an image without an agent): the descriptor

@@ -96,6 +96,10 @@ struct blob_store *image_store(struct image_state *s, const char *id);
 
 #define IMAGE_PROPERTIES_MAX 128
 
+/* ---- view.c ---- */
+/* Another service removed a record in its own transaction: its bytes wait for the next sweep. */
+extern _Atomic bool image_removed_elsewhere;
+
 /* ---- images.c ---- */
 bool image_visible(const struct call *c, const struct image *i);
 bool image_visible_to(const struct image *i, const char *project_id, bool admin);

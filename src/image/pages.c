@@ -14,8 +14,8 @@
 
 #include <errno.h>
 
-#define PLACES 128
-#define PAGE_MAX ((size_t)256 << 10)
+#define PLACES 32
+#define PAGE_MAX ((size_t)128 << 10)
 
 struct page {
     char *key, *text;

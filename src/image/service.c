@@ -1,10 +1,9 @@
 /*
- * The image service as a whole: its routes and rules, its stores, its controller, and what
- * other services call.
+ * The image service as a whole: its routes and rules, its stores, its controller.
  *
- * The controller fills the cache, wakes the import threads, drops old task records and, every
- * quarter of an hour, sweeps the stores: blobs that no record uses and files of writers that
- * died are removed when they are older than an hour.
+ * The controller fills the cache, wakes the import threads, drops old task records and sweeps
+ * the stores, every quarter of an hour and when another service removed an image: blobs that no
+ * record uses and files of writers that died are removed when they are older than minutes.
  */
 #include "image/internal.h"
 
@@ -18,7 +17,7 @@
 LOG_MODULE("image");
 
 #define SWEEP_EVERY MINUTES(15)
-#define SWEEP_AGE HOURS(1)
+#define SWEEP_AGE MINUTES(5)
 
 struct image_state *image_state(const struct api *api)
 {
@@ -98,8 +97,9 @@ static int step(struct api *api, struct arena *a, const struct change *changes, 
     r = count_images(s, a);
     if (r < 0)
         return r;
-    if (clock_mono() - swept < SWEEP_EVERY)
+    if (clock_mono() - swept < SWEEP_EVERY && !image_removed_elsewhere)
         return 0;
+    image_removed_elsewhere = false;
     swept = clock_mono();
     r = store_write(api_store(api), a, expire_write, NULL);
     return r < 0 ? r : sweep(s);

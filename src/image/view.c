@@ -78,10 +78,18 @@ int image_create(struct txn *t, const struct image_new *n, const char **ret_id, 
     return txn_put(t, &IMAGE_KIND, &i);
 }
 
-int image_remove(struct txn *t, const char *id)
+_Atomic bool image_removed_elsewhere;
+
+static int drop(struct txn *t, const char *id)
 {
     int r = txn_delete(t, &IMAGE_CACHED_KIND, id);
     return r < 0 ? r : txn_delete(t, &IMAGE_KIND, id);
+}
+
+int image_remove(struct txn *t, const char *id)
+{
+    image_removed_elsewhere = true;
+    return drop(t, id);
 }
 
 static int where(struct query *q, struct arena *a, const char *field, enum query_op op, const char *text,
@@ -206,7 +214,7 @@ static int delete_write(struct txn *t, void *arg)
         return r;
     if (d->image->protected)
         return fault_set(d->fault, 403, "Forbidden", "Image %s is protected and cannot be deleted.", d->id);
-    return image_remove(t, d->id);
+    return drop(t, d->id);
 }
 
 int image_delete(struct api *api, struct arena *a, const char *project_id, bool admin, const char *id,

@@ -4,6 +4,8 @@
 #include "files.h"
 #include "world.h"
 
+#include "image/image.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -337,6 +339,50 @@ static void metadefs(void **state)
     assert_int_equal(world_get(w, ALICE, "/image/v2/metadefs/resource_types"), 200);
 }
 
+/* What other services call. */
+static const char *outside_id;
+
+static int outside_write(struct txn *t, void *arg)
+{
+    (void)arg;
+    struct fault f = {};
+    struct image_view *v;
+    struct strmap set = {};
+    strmap_set(txn_arena(t), &set, "a", "1");
+    strmap_set(txn_arena(t), &set, "b", "2");
+    assert_int_equal(image_set_properties(t, "p-bob", false, outside_id, &set, false, &v, &f), FAULT);
+    assert_int_equal(f.status, 404);
+    assert_int_equal(image_set_properties(t, "p-alice", false, outside_id, &set, true, &v, &f), 0);
+    assert_int_equal(v->properties.n, 2);
+    struct strmap drop_one = {};
+    vec_push(txn_arena(t), &drop_one, ((struct pair){ "a", NULL }));
+    assert_int_equal(image_set_properties(t, "p-alice", false, outside_id, &drop_one, false, &v, &f), 0);
+    assert_int_equal(v->properties.n, 1);
+    strmap_set(txn_arena(t), &set, "name", "x");
+    assert_int_equal(image_set_properties(t, "p-alice", false, outside_id, &set, false, &v, &f), FAULT);
+    struct image_filter filter = { .name = "out", .limit = 10 };
+    struct image_views l = {}, none = {};
+    strv_add(txn_arena(t), &filter.statuses, "queued");
+    strmap_set(txn_arena(t), &filter.properties, "b", "2");
+    assert_int_equal(image_list(t, "p-alice", false, &filter, &l), 0);
+    assert_int_equal(l.list.n, 1);
+    assert_int_equal(image_list(t, "p-bob", false, &filter, &none), 0);
+    assert_int_equal(none.list.n, 0);
+    return 0;
+}
+
+static void outside(void **state)
+{
+    (void)state;
+    outside_id = world_image(w, ALICE, "{\"name\":\"out\",\"visibility\":\"private\"}");
+    assert_int_equal(store_write(w->store, w->arena, outside_write, NULL), 0);
+    struct fault f = {};
+    assert_int_equal(image_delete(w->api, w->arena, "p-bob", false, outside_id, &f), FAULT);
+    assert_int_equal(f.status, 404);
+    assert_int_equal(image_delete(w->api, w->arena, "p-alice", false, outside_id, &f), 0);
+    assert_int_equal(show(ALICE, outside_id), 404);
+}
+
 static int begin(void **state)
 {
     (void)state;
@@ -356,7 +402,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(life),    cmocka_unit_test(refusals), cmocka_unit_test(patches),
         cmocka_unit_test(sharing), cmocka_unit_test(lists),    cmocka_unit_test(tags),
-        cmocka_unit_test(schemas), cmocka_unit_test(metadefs),
+        cmocka_unit_test(schemas), cmocka_unit_test(metadefs), cmocka_unit_test(outside),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }
