@@ -96,6 +96,9 @@ static int add_filters(struct call *c, const struct resource *r, const struct li
         if (result == 0)
             continue;
         const struct field *f = schema_field(r->kind->schema, arg->key);
+        /* the project's name of old */
+        if (!f && STREQ(arg->key, "tenant_id"))
+            f = schema_field(r->kind->schema, "project_id");
         bool keyed = f && f->type == FIELD_STRINGS && (f->flags & INDEX);
         if (f && ((f->flags & FILTER) || keyed)) {
             result = add_filter(c, q, first, f, arg->value);

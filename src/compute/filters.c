@@ -129,6 +129,11 @@ static bool anti_affinity(const struct sched_request *q, const struct sched_host
     return !str_eq(q->group_policy, "anti-affinity") || group_count(q, h->name) < MAX(q->group_max, 1);
 }
 
+bool group_allows(const struct sched_request *q, const struct sched_host *h)
+{
+    return affinity(q, h) && anti_affinity(q, h);
+}
+
 const struct host_filter HOST_FILTERS[] = {
     { "RequestedHostFilter", named },
     { "ComputeFilter", up },

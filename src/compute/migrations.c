@@ -68,7 +68,8 @@ static const struct field RESIZE_ROWS[] = {
 };
 static SCHEMA(RESIZE_SCHEMA, struct resize_in, RESIZE_ROWS);
 
-static int resize_quota(struct call *c, const struct flavor_copy *from, const struct flavor_copy *to)
+static int resize_quota(struct call *c, const char *project_id, const struct flavor_copy *from,
+                        const struct flavor_copy *to)
 {
     const struct { const char *name; int64_t more; } TAKES[] = {
         { "cores", to->vcpus - from->vcpus }, { "ram", to->ram - from->ram },
@@ -77,8 +78,7 @@ static int resize_quota(struct call *c, const struct flavor_copy *from, const st
         int64_t used, limit;
         if (TAKES[i].more <= 0)
             continue;
-        int r = quota_fits(c->txn, &COMPUTE_QUOTAS, str_or(c->auth->project_id, ""), TAKES[i].name, TAKES[i].more,
-                           &used, &limit);
+        int r = quota_fits(c->txn, &COMPUTE_QUOTAS, project_id, TAKES[i].name, TAKES[i].more, &used, &limit);
         if (r < 0)
             return r;
         if (r)
@@ -137,7 +137,7 @@ ACTION(resize)
     if (local && (to->disk < s->flavor->disk || to->ephemeral < s->flavor->ephemeral))
         return call_fault(c, 400, "CannotResizeDisk", "Server disk was unable to be resized because: Flavor disk(s) "
                           "cannot be resized down");
-    r = resize_quota(c, s->flavor, to);
+    r = resize_quota(c, str_or(s->project_id, ""), s->flavor, to);
     r = r ? r : fits_here(c, s, to);
     if (r)
         return r;

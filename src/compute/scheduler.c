@@ -180,6 +180,17 @@ static int refresh(struct scheduler *s, struct api *api, struct txn *t)
 
 /* ---- one choice ---- */
 
+struct placement {
+    const char *server_id, *group_id;
+    struct sched_host *host;        /* null: none fits */
+    const char *reasons;
+    bool lost;                      /* the claim was refused */
+};
+struct batch {
+    struct placement v[BATCH];
+    size_t n;
+};
+
 static int hosts_of_servers(struct txn *t, const json_t *hint, struct strv *ret)
 {
     size_t n = json_is_array(hint) ? json_array_size(hint) : json_is_string(hint) ? 1 : 0;
@@ -244,6 +255,25 @@ static int request_of(struct txn *t, const struct server *s, const struct flavor
     return r < 0 || !s->group_id ? r : read_group(t, s, q);
 }
 
+/* Others of its group that are being placed along with it. */
+static int group_in_batch(struct arena *a, const struct batch *b, struct sched_request *q)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        const struct placement *p = &b->v[i];
+        struct host_count *slot = NULL;
+        if (!p->host || !str_eq(p->group_id, q->server->group_id))
+            continue;
+        VEC_FOREACH(c, &q->group_hosts)
+            if (STREQ(c->host, p->host->name))
+                slot = c;
+        if (!slot && !(slot = vec_add(a, &q->group_hosts)))
+            return -ENOMEM;
+        slot->host = p->host->name;
+        slot->n++;
+    }
+    return 0;
+}
+
 /* More free is better, of memory first; soft rules of groups outweigh that. */
 static double weigh(const struct sched_request *q, const struct sched_host *h)
 {
@@ -306,17 +336,6 @@ static const char *refusals_text(struct arena *a, const struct refusals *no)
 
 /* ---- placing ---- */
 
-struct placement {
-    const char *server_id;
-    struct sched_host *host;        /* null: none fits */
-    const char *reasons;
-    bool lost;                      /* the claim was refused */
-};
-struct batch {
-    struct placement v[BATCH];
-    size_t n;
-};
-
 static int claim_one(struct txn *t, struct placement *p)
 {
     struct server *s;
@@ -337,9 +356,18 @@ static int claim_one(struct txn *t, struct placement *p)
     if (r < 0)
         return r;
     struct claim c = claim_of(s, s->flavor);
+    bool group_kept = true;
+    if (s->group_id) {
+        /* Somebody else of the group may have been placed since the choice. */
+        struct sched_request q;
+        r = request_of(t, s, s->flavor, &q);
+        if (r < 0)
+            return r;
+        group_kept = group_allows(&q, p->host);
+    }
     struct host_usage most = h ? host_capacity(h) : (struct host_usage){ 0 };
     bool forced = s->requested_host && !s->requested_host_checked;
-    if (!h || (!forced && (h->disabled || used.vcpus + c.vcpus > most.vcpus ||
+    if (!h || !group_kept || (!forced && (h->disabled || used.vcpus + c.vcpus > most.vcpus ||
                            used.memory_mb + c.memory_mb > most.memory_mb || used.disk_gb + c.disk_gb > most.disk_gb))) {
         p->lost = true;
         return 0;
@@ -367,7 +395,8 @@ static int claim_batch(struct txn *t, void *arg)
 }
 
 /* Looks for a host in memory and takes it there, so that the next one sees it taken. */
-static int plan(struct scheduler *s, struct txn *t, const char *id, struct placement *p, bool *ret_waits)
+static int plan(struct scheduler *s, struct txn *t, const char *id, const struct batch *b, struct placement *p,
+                bool *ret_waits)
 {
     struct server *server;
     *ret_waits = false;
@@ -376,11 +405,14 @@ static int plan(struct scheduler *s, struct txn *t, const char *id, struct place
         return r;
     struct sched_request q;
     r = request_of(t, server, server->flavor, &q);
+    if (r == 0 && server->group_id)
+        r = group_in_batch(txn_arena(t), b, &q);
     if (r < 0)
         return r;
     usec_t begun = clock_mono();
     struct refusals no;
-    *p = (struct placement){ .server_id = server->head.id, .host = choose(s, &q, &no) };
+    *p = (struct placement){ .server_id = server->head.id, .group_id = server->group_id,
+                             .host = choose(s, &q, &no) };
     usec_t took = clock_mono() - begun;
     if (took > select_max.value)
         counter_set(&select_max, took);
@@ -410,7 +442,7 @@ static int place_batch(struct scheduler *s, struct api *api, struct arena *a, co
     r = refresh(s, api, t);
     for (size_t i = from; i < ids->n && i < from + BATCH && r == 0; i++) {
         bool waits;
-        r = plan(s, t, ids->v[i], &b.v[b.n], &waits);
+        r = plan(s, t, ids->v[i], &b, &b.v[b.n], &waits);
         b.n += waits;
     }
     txn_done(t);

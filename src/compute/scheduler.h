@@ -49,6 +49,8 @@ extern const struct host_filter HOST_FILTERS[];
 extern const size_t N_HOST_FILTERS;
 
 /* How many of the group are on this host. */
+/* Whether the rule of its group allows this host. */
+bool group_allows(const struct sched_request *q, const struct sched_host *h);
 int64_t group_count(const struct sched_request *q, const char *host);
 
 #endif
