@@ -211,7 +211,7 @@ int totp_check(struct txn *t, struct arena *a, const char *user_id, const char *
 
 /* Counted by the compiler, which says when a number here is wrong. */
 #define IDENTITY_N_RULES 158
-#define IDENTITY_N_ROUTES 207
+#define IDENTITY_N_ROUTES 208
 extern const struct policy_rule IDENTITY_RULES[];
 extern const struct route IDENTITY_ROUTES[];
 

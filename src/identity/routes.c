@@ -185,6 +185,7 @@ const struct route IDENTITY_ROUTES[] = {
     { "DELETE", V3 "/users/{user_id}/access_rules/{id}", access_rule_delete, .status = 204 },
 
     { "GET", V3 "/OS-TRUST/trusts", trust_list },
+    { "GET", V3 "/OS-TRUST/trusts/", trust_list }, /* as clients spell it before a query */
     { "POST", V3 "/OS-TRUST/trusts", trust_create, NULL, 0, 201, .wrap = "trust", .body = &TRUST_SCHEMA,
       .mode = DECODE_CREATE },
     { "GET", V3 "/OS-TRUST/trusts/{id}", trust_show },
