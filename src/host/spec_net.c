@@ -159,7 +159,7 @@ static SCHEMA(ROUTER_OBSERVED_SCHEMA, struct router_observed, ROUTER_OBSERVED);
 static const struct field OBSERVED[] = {
     V(net_observed, ports, PORT_OBSERVED_SCHEMA), V(net_observed, networks, NETWORK_OBSERVED_SCHEMA),
     V(net_observed, routers, ROUTER_OBSERVED_SCHEMA), L(net_observed, missing),
-    I(net_observed, changes),
+    S(net_observed, tunnel_address), I(net_observed, changes),
 };
 SCHEMA(NET_OBSERVED_SCHEMA, struct net_observed, OBSERVED);
 

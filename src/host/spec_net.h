@@ -222,6 +222,7 @@ struct net_observed {
     VEC_OF(struct network_observed) networks;
     VEC_OF(struct router_observed) routers;
     struct strv missing;            /* what the host lacks, in plain sentences */
+    const char *tunnel_address;     /* where tunnels to this host end; null: it has none */
     int64_t changes;                /* changes made to the host in this pass; 0: all was so already */
 };
 

@@ -312,7 +312,7 @@ static int place(struct call *c, size_t wanted, const struct resource *res, cons
             : call_fault(c, 409, "RouterNotHostedByL3Agent", "The router %s is not hosted by L3 agent %s.", id,
                          call_param(c, "id"));
     *host = add ? h->head.id : NULL;
-    r = txn_put(c->txn, res->kind, object);
+    r = wanted == ROLE_DHCP ? network_place(c->txn, object, *host) : txn_put(c->txn, res->kind, object);
     c->status = add ? 201 : 204;
     if (r == 0 && add)
         json_null_out(&c->out);

@@ -53,6 +53,7 @@ int port_put(struct txn *t, struct port *p, struct fault *f);
 int default_group(struct txn *t, const char *project_id, const char **ret_id);
 /* The DHCP port of a network follows its subnets: made, changed or dropped. */
 int dhcp_port_follow(struct txn *t, const char *mac_prefix, const struct network *n, struct fault *f);
+int find_dhcp_port(struct txn *t, const char *network_id, struct port **ret);
 /* All ports of a device. */
 struct ports { struct port **v; size_t n, cap; };
 int ports_where(struct txn *t, const char *field, enum query_op op, const char *value, struct ports *ret);
@@ -64,9 +65,16 @@ bool network_usable(struct txn *t, const struct network *n, const char *project_
 /* The gateway port of a router, or null. */
 int gateway_port(struct txn *t, const char *router_id, struct port **ret);
 
+/* The ports that a forwarding's number or range names. */
+bool forwarding_span(const char *range, int64_t port, int64_t *first, int64_t *last);
+/* Takes what a host's agent told under "network". */
+int network_observed(struct api *api, struct arena *a, const char *host, const json_t *value);
+
 /* ---- placement.c ---- */
 
 /* A host that is alive and has the least to do, or null. */
 int host_pick(struct txn *t, const char **ret);
+/* Gives the network's DHCP server to a host (null: to none); its port is bound there. */
+int network_place(struct txn *t, struct network *n, const char *host);
 
 #endif

@@ -76,8 +76,6 @@ int network_scope_id(struct txn *t, const struct subnets *l, int version, const 
 int qos_check(struct call *c, const char *id);
 /* A new network's policy: what is given, else its project's default. */
 int qos_settle(struct call *c, struct network *n);
-/* The ports that a forwarding's number or range names. */
-bool forwarding_span(const char *range, int64_t port, int64_t *first, int64_t *last);
 /* The router that has a leg on the subnet and its gateway on the external network, or null. */
 int router_between(struct txn *t, const char *external_network_id, const char *subnet_id, const char **ret);
 int qos_types_list(struct call *c);

@@ -50,6 +50,21 @@ int host_pick(struct txn *t, const char **ret)
     return r;
 }
 
+int network_place(struct txn *t, struct network *n, const char *host)
+{
+    struct port *p;
+    struct fault f;
+    n->host = host;
+    int r = txn_put(t, &NETWORK_KIND, n);
+    if (r == 0)
+        r = find_dhcp_port(t, n->head.id, &p);
+    if (r || !p || str_eq(p->host, host))
+        return r;
+    p->host = host;
+    p->status = "DOWN";
+    return port_put(t, p, &f);
+}
+
 static int homeless(struct txn *t, const char *host, bool *ret)
 {
     struct net_host *h = NULL;
@@ -80,7 +95,7 @@ static int place_all(struct txn *t, void *arg)
         log_info("placed", KV("kind", is_network ? "network" : "router"), KV("id", ((struct object *)object)->id),
                  KV("host", to), KV("before", str_or(*host, "")));
         *host = to;
-        e = txn_put(t, is_network ? &NETWORK_KIND : &ROUTER_KIND, object);
+        e = is_network ? network_place(t, object, to) : txn_put(t, &ROUTER_KIND, object);
     }
     return e;
 }

@@ -162,7 +162,7 @@ int port_drop(struct txn *t, const struct port *p)
 
 /* ---- the DHCP port ---- */
 
-static int find_dhcp_port(struct txn *t, const char *network_id, struct port **ret)
+int find_dhcp_port(struct txn *t, const char *network_id, struct port **ret)
 {
     struct query q = { .kind = &PORT_KIND };
     if (!query_where(&q, txn_arena(t), "network_id", Q_EQ, network_id) ||

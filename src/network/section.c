@@ -1,8 +1,9 @@
 /*
- * What a host is told of its networks, and what it tells back.
+ * What a host is told of its networks (what it tells back: observed.c).
  *
  * A host is told about every network that something of it is on the host: a bound port, the DHCP
- * server, a leg of a router placed there. All is computed from the store each time.
+ * port, a leg of a router placed there. All is computed from the store each time, so the work is in
+ * proportion to what is on the host and on its networks, not to what is in the cloud.
  */
 #include "host/spec_net.h"
 #include "network/internal.h"
@@ -11,13 +12,16 @@
 #include <stdio.h>
 #include <strings.h>
 
+struct tunnel { const char *host, *address; };
 
 struct builder {
     struct txn *t;
     struct arena *a;
     const char *host;
     struct net_spec spec;
-    struct strv networks, groups, sets;     /* ids that are in 'spec', or shall be */
+    struct strv networks, groups, sets, policies;       /* ids that are in 'spec', or shall be */
+    VEC_OF(const struct network *) found;   /* those of 'networks' that there are */
+    VEC_OF(struct tunnel) tunnels;          /* ends of hosts asked for so far */
     struct ports local;
 };
 
@@ -63,6 +67,38 @@ static int router_gateway(struct builder *b, const struct router *r, const struc
     return router_addresses(b, p, &g->cidrs);
 }
 
+/* The numbers of a policy. */
+static int policy_numbers(struct builder *b, const char *id, struct qos_policy_spec *o)
+{
+    struct query q = { .kind = &QOS_BANDWIDTH_KIND };
+    struct results l = { 0 };
+    struct qos_rule *mark;
+    *o = (struct qos_policy_spec){ .id = id, .dscp_mark = INT_NULL };
+    if (!query_where(&q, b->a, "qos_policy_id", Q_EQ, id))
+        return -ENOMEM;
+    int r = txn_list(b->t, &q, &l);
+    for (size_t i = 0; r == 0 && i < l.n; i++) {
+        const struct qos_rule *rule = l.v[i];
+        bool in = STREQ(rule->direction, "ingress");
+        *(in ? &o->ingress_kbps : &o->egress_kbps) = rule->max;
+        *(in ? &o->ingress_burst_kbits : &o->egress_burst_kbits) = rule->max_burst;
+    }
+    if (r == 0)
+        r = txn_find_by(b->t, &QOS_DSCP_KIND, "qos_policy_id", id, &mark);
+    if (r == 0 && mark)
+        o->dscp_mark = mark->dscp_mark;
+    return r;
+}
+
+static int limits_of(struct builder *b, const char *policy_id, struct floating_ip_spec *o)
+{
+    struct qos_policy_spec n;
+    int r = policy_numbers(b, policy_id, &n);
+    o->egress_kbps = n.egress_kbps;
+    o->ingress_kbps = n.ingress_kbps;
+    return r;
+}
+
 static int router_floating(struct builder *b, const struct router *r, struct router_spec *out)
 {
     struct query q = { .kind = &FLOATING_IP_KIND };
@@ -78,6 +114,7 @@ static int router_floating(struct builder *b, const struct router *r, struct rou
                 return -ENOMEM;
             *s = (struct floating_ip_spec){ .id = f->head.id, .floating_address = f->address,
                                             .fixed_address = f->fixed_ip_address };
+            e = f->qos_policy_id ? limits_of(b, f->qos_policy_id, s) : 0;
             continue;
         }
         struct query forwardings = { .kind = &PORT_FORWARDING_KIND };
@@ -87,13 +124,17 @@ static int router_floating(struct builder *b, const struct router *r, struct rou
         e = txn_list(b->t, &forwardings, &pf);
         for (size_t j = 0; e == 0 && j < pf.n; j++) {
             const struct port_forwarding *p = pf.v[j];
+            int64_t e1, e2, i1, i2;
+            if (!forwarding_span(p->external_port_range, p->external_port, &e1, &e2) ||
+                !forwarding_span(p->internal_port_range, p->internal_port, &i1, &i2))
+                continue;
             struct port_forwarding_spec *s = vec_add(b->a, &out->port_forwardings);
             if (!s)
                 return -ENOMEM;
             *s = (struct port_forwarding_spec){
                 .id = p->head.id, .protocol = strcasecmp(p->protocol, "udp") == 0 ? "udp" : "tcp",
-                .external_address = f->address, .external_port = p->external_port,
-                .internal_address = p->internal_ip_address, .internal_port = p->internal_port,
+                .external_address = f->address, .external_port = e1, .external_port_last = e1 == e2 ? 0 : e2,
+                .internal_address = p->internal_ip_address, .internal_port = i1,
             };
         }
     }
@@ -185,6 +226,14 @@ static bool copy_options(struct builder *b, const struct port *p, struct dhcp_op
     return *v != NULL;
 }
 
+static const struct network *find_network(const struct builder *b, const char *id)
+{
+    VEC_FOREACH(n, &b->found)
+        if (STREQ((*n)->head.id, id))
+            return *n;
+    return NULL;
+}
+
 static int add_local(struct builder *b, const struct port *p)
 {
     struct port_spec *o = vec_add(b->a, &b->spec.ports);
@@ -198,8 +247,11 @@ static int add_local(struct builder *b, const struct port *p)
     o->port_security_enabled = p->port_security_enabled;
     o->security_groups = p->security_groups;
     o->dns_name = str_empty(p->dns_name) ? NULL : p->dns_name;
-    o->qos_policy_id = p->qos_policy_id;
-    o->admin_state_up = p->admin_state_up;
+    const struct network *n = find_network(b, p->network_id);
+    o->qos_policy_id = p->qos_policy_id ? p->qos_policy_id : n ? n->qos_policy_id : NULL;
+    o->admin_state_up = p->admin_state_up && (!n || n->admin_state_up);
+    if (o->qos_policy_id && !want(b, &b->policies, o->qos_policy_id))
+        return -ENOMEM;
     VEC_FOREACH(ip, &p->fixed_ips)
         if (!vec_push(b->a, &o->fixed_ips, ((struct fixed_ip){ ip->subnet_id, ip->ip_address })))
             return -ENOMEM;
@@ -212,16 +264,33 @@ static int add_local(struct builder *b, const struct port *p)
     return copy_options(b, p, &o->extra_dhcp_opts.v, &o->extra_dhcp_opts.n) ? 0 : -ENOMEM;
 }
 
+/* Where tunnels to a host end; null: unknown. */
+static int tunnel_of(struct builder *b, const char *host, const char **ret)
+{
+    struct net_host *h;
+    *ret = NULL;
+    if (!host)
+        return 0;
+    VEC_FOREACH(t, &b->tunnels)
+        if (STREQ(t->host, host)) {
+            *ret = t->address;
+            return 0;
+        }
+    int r = txn_get(b->t, &NET_HOST_KIND, host, &h);
+    *ret = r == 0 && h ? h->tunnel_address : NULL;
+    return r < 0 || vec_push(b->a, &b->tunnels, ((struct tunnel){ host, *ret })) ? r : -ENOMEM;
+}
+
 static int add_remote(struct builder *b, const struct port *p)
 {
-    struct net_host *h = NULL;
-    int r = p->host ? txn_get(b->t, &NET_HOST_KIND, p->host, &h) : 0;
+    const char *tunnel;
+    int r = tunnel_of(b, p->host, &tunnel);
     struct remote_port_spec *o = r < 0 ? NULL : vec_add(b->a, &b->spec.remote_ports);
     if (!o)
         return r < 0 ? r : -ENOMEM;
     o->id = p->head.id;
     o->network_id = p->network_id;
-    o->host_address = h ? h->tunnel_address : NULL;
+    o->host_address = tunnel;
     o->mac_address = p->mac_address;
     o->dns_name = str_empty(p->dns_name) ? NULL : p->dns_name;
     VEC_FOREACH(ip, &p->fixed_ips)
@@ -237,7 +306,7 @@ static int add_network(struct builder *b, const char *id)
     if (r < 0 || !n)
         return r;
     struct network_spec *o = vec_add(b->a, &b->spec.networks);
-    if (!o)
+    if (!o || !vec_push(b->a, &b->found, (const struct network *)n))
         return -ENOMEM;
     o->id = n->head.id;
     o->type = n->type;
@@ -324,62 +393,49 @@ static int add_group(struct builder *b, const char *id)
     return r;
 }
 
-/* The members of a security group, wherever they are. */
+/* The members of a security group, wherever they are; or the addresses of an address group. */
 static int add_set(struct builder *b, const char *id)
 {
     struct ports members = { 0 };
+    struct address_group *g;
+    struct strv all = { 0 };
     struct address_set_spec *o = vec_add(b->a, &b->spec.address_sets);
     if (!o)
         return -ENOMEM;
     o->id = id;
-    int r = ports_where(b->t, "security_groups", Q_KEY, id, &members);
+    int r = txn_get(b->t, &ADDRESS_GROUP_KIND, id, &g);
+    if (r == 0 && g)
+        all = g->addresses;
+    if (r == 0 && !g)
+        r = ports_where(b->t, "security_groups", Q_KEY, id, &members);
     for (size_t i = 0; r == 0 && i < members.n; i++) {
         VEC_FOREACH(ip, &members.v[i]->fixed_ips)
-            if (!strv_has(&o->addresses, ip->ip_address) && !vec_push(b->a, &o->addresses, ip->ip_address))
+            if (!vec_push(b->a, &all, ip->ip_address))
                 return -ENOMEM;
         VEC_FOREACH(pair, &members.v[i]->allowed_address_pairs)
-            if (!strv_has(&o->addresses, pair->ip_address) && !vec_push(b->a, &o->addresses, pair->ip_address))
+            if (!vec_push(b->a, &all, pair->ip_address))
                 return -ENOMEM;
     }
+    /* the same address may be on many networks */
+    strv_sort(&all);
+    VEC_FOREACH(text, &all)
+        if ((text == all.v || !STREQ(*text, text[-1])) && !vec_push(b->a, &o->addresses, *text))
+            return -ENOMEM;
     return r;
 }
 
 /* ---- the section ---- */
-
-static int collect_networks(struct builder *b)
-{
-    struct query q = { .kind = &NETWORK_KIND };
-    struct results l = { 0 };
-    if (!query_where(&q, b->a, "host", Q_EQ, b->host))
-        return -ENOMEM;
-    int r = txn_list(b->t, &q, &l);
-    for (size_t i = 0; r == 0 && i < l.n; i++) {
-        struct port *dhcp;
-        struct query has = { .kind = &PORT_KIND };
-        const char *id = ((struct object *)l.v[i])->id;
-        if (!query_where(&has, b->a, "network_id", Q_EQ, id) ||
-            !query_where(&has, b->a, "device_owner", Q_EQ, OWNER_DHCP))
-            return -ENOMEM;
-        r = txn_find(b->t, &has, &dhcp);
-        if (r == 0 && dhcp && !want(b, &b->networks, id))
-            r = -ENOMEM;
-    }
-    for (size_t i = 0; r == 0 && i < b->local.n; i++)
-        if (!want(b, &b->networks, b->local.v[i]->network_id))
-            r = -ENOMEM;
-    return r;
-}
 
 static int build(struct builder *b)
 {
     struct ports bound = { 0 };
     int r = ports_where(b->t, "binding:host_id", Q_EQ, b->host, &bound);
     /* DHCP servers and routers have no tap of their own: the driver makes their legs. */
-    for (size_t i = 0; r == 0 && i < bound.n; i++)
-        if (!str_starts(bound.v[i]->device_owner, "network:") && !vec_push(b->a, &b->local, bound.v[i]))
+    for (size_t i = 0; r == 0 && i < bound.n; i++) {
+        bool tap = !str_starts(bound.v[i]->device_owner, "network:");
+        if ((tap && !vec_push(b->a, &b->local, bound.v[i])) || !want(b, &b->networks, bound.v[i]->network_id))
             r = -ENOMEM;
-    if (r == 0)
-        r = collect_networks(b);
+    }
     if (r == 0)
         r = add_routers(b);
     for (size_t i = 0; r == 0 && i < b->networks.n; i++)
@@ -390,6 +446,10 @@ static int build(struct builder *b)
         r = add_group(b, b->groups.v[i]);
     for (size_t i = 0; r == 0 && i < b->sets.n; i++)
         r = add_set(b, b->sets.v[i]);
+    for (size_t i = 0; r == 0 && i < b->policies.n; i++) {
+        struct qos_policy_spec *o = vec_add(b->a, &b->spec.qos_policies);
+        r = o ? policy_numbers(b, b->policies.v[i], o) : -ENOMEM;
+    }
     return r;
 }
 
@@ -405,142 +465,10 @@ static int network_desired(struct api *api, struct txn *t, const char *host, str
     return arena_failed(b.a) ? -ENOMEM : 0;
 }
 
-/* ---- what a host tells ---- */
-
-#define SEEN_EVERY SECONDS(30)
-
-struct observation {
-    const char *host;
-    struct net_observed seen;
-};
-
-/* Also the first word of a new host. */
-static int note_host(struct txn *t, const struct observation *o)
-{
-    struct net_host *h;
-    usec_t now = clock_wall();
-    int r = txn_get(t, &NET_HOST_KIND, o->host, &h);
-    if (r < 0)
-        return r;
-    if (!h) {
-        struct arena *a = txn_arena(t);
-        h = ARENA_NEW(a, struct net_host);
-        if (!h || schema_defaults(NET_HOST_KIND.schema, a, h) < 0)
-            return -ENOMEM;
-        h->head.id = o->host;
-        h->agent_id = uuid_new(a);
-        h->created_at = now;
-        h->admin_state_up = true;
-    }
-    h->seen_at = now;
-    return txn_put(t, &NET_HOST_KIND, h);
-}
-
-static int note_ports(struct txn *t, const struct observation *o)
-{
-    for (size_t i = 0; i < o->seen.ports.n; i++) {
-        const struct port_observed *seen = &o->seen.ports.v[i];
-        struct port *p;
-        struct fault f;
-        int r = txn_get(t, &PORT_KIND, seen->id, &p);
-        if (r < 0)
-            return r;
-        if (!p || !str_eq(p->host, o->host))
-            continue;
-        const char *status = seen->wired && p->admin_state_up ? "ACTIVE" : "DOWN";
-        if (STREQ(p->status, status))
-            continue;
-        p->status = status;
-        p->std.updated_at = clock_wall();
-        r = port_put(t, p, &f);
-        if (r)
-            return r;
-    }
-    return 0;
-}
-
-static int note_services(struct txn *t, const struct observation *o)
-{
-    VEC_FOREACH(seen, &o->seen.routers) {
-        struct ports legs = { 0 };
-        struct router *router;
-        int r = txn_get(t, &ROUTER_KIND, seen->id, &router);
-        if (r == 0 && router && str_eq(router->host, o->host))
-            r = ports_where(t, "device_id", Q_EQ, seen->id, &legs);
-        for (size_t i = 0; r == 0 && i < legs.n; i++) {
-            const char *status = seen->up ? "ACTIVE" : "DOWN";
-            struct fault f;
-            if (STREQ(legs.v[i]->status, status))
-                continue;
-            legs.v[i]->status = status;
-            r = port_put(t, legs.v[i], &f);
-        }
-        if (r)
-            return r;
-    }
-    VEC_FOREACH(seen, &o->seen.networks) {
-        struct query q = { .kind = &PORT_KIND };
-        struct port *dhcp;
-        struct fault f;
-        if (!seen->dhcp_up)
-            continue;
-        if (!query_where(&q, txn_arena(t), "network_id", Q_EQ, seen->id) ||
-            !query_where(&q, txn_arena(t), "device_owner", Q_EQ, OWNER_DHCP))
-            return -ENOMEM;
-        int r = txn_find(t, &q, &dhcp);
-        if (r == 0 && dhcp && !STREQ(dhcp->status, "ACTIVE")) {
-            dhcp->status = "ACTIVE";
-            r = port_put(t, dhcp, &f);
-        }
-        if (r)
-            return r;
-    }
-    return 0;
-}
-
-static int write_observed(struct txn *t, void *arg)
-{
-    const struct observation *o = arg;
-    int r = note_host(t, o);
-    if (r == 0)
-        r = note_ports(t, o);
-    return r ? r : note_services(t, o);
-}
-
-/* Whether writing would change anything: most reports tell what is known. */
-static int worth_writing(struct api *api, struct arena *a, struct observation *o, bool *ret)
-{
-    struct txn *t;
-    int r = store_read(api_store(api), a, &t);
-    if (r < 0)
-        return r;
-    struct net_host *h;
-    r = txn_get(t, &NET_HOST_KIND, o->host, &h);
-    *ret = !h || clock_wall() - h->seen_at > SEEN_EVERY || o->seen.routers.n + o->seen.networks.n > 0;
-    for (size_t i = 0; r == 0 && !*ret && i < o->seen.ports.n; i++) {
-        struct port *p;
-        r = txn_get(t, &PORT_KIND, o->seen.ports.v[i].id, &p);
-        if (r == 0 && p && str_eq(p->host, o->host))
-            *ret = !STREQ(p->status, o->seen.ports.v[i].wired && p->admin_state_up ? "ACTIVE" : "DOWN");
-    }
-    txn_done(t);
-    return r;
-}
-
-static int network_observed(struct api *api, struct arena *a, const char *host, const json_t *value)
-{
-    struct observation o = { .host = host };
-    struct decode_error e;
-    if (schema_decode(&NET_OBSERVED_SCHEMA, value, DECODE_STORED, 0, a, &o.seen, NULL, &e) != 0)
-        return 0;               /* an agent that talks nonsense changes nothing */
-    bool worth;
-    int r = worth_writing(api, a, &o, &worth);
-    return r == 0 && worth ? store_write(api_store(api), a, write_observed, &o) : r;
-}
-
 static const struct kind *const SECTION_KINDS[] = {
     &NETWORK_KIND, &SUBNET_KIND, &PORT_KIND, &ROUTER_KIND, &FLOATING_IP_KIND, &PORT_FORWARDING_KIND,
-    &SECURITY_GROUP_KIND, &SECURITY_RULE_KIND, NULL,
+    &SECURITY_GROUP_KIND, &SECURITY_RULE_KIND, &ADDRESS_GROUP_KIND, &QOS_POLICY_KIND, &QOS_BANDWIDTH_KIND,
+    &QOS_DSCP_KIND, &NET_HOST_KIND, NULL,
 };
 
 const struct agent_section NETWORK_SECTION = { "network", SECTION_KINDS, network_desired, network_observed };

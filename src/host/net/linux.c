@@ -358,6 +358,7 @@ static void report(struct pass *p, struct net_observed *seen)
         vec_push(p->a, &seen->ports, port->seen);
     VEC_FOREACH(r, &p->routers)
         vec_push(p->a, &seen->routers, *r);
+    seen->tunnel_address = p->d->config.tunnel_address;
     seen->changes = p->changes;
 }
 
