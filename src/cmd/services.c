@@ -6,11 +6,13 @@
 #include "identity/identity.h"
 #include "image/image.h"
 #include "network/network.h"
+#include "volume/volume.h"
 
 const struct service *const SERVICES[] = {
     &IDENTITY_SERVICE,
     &IMAGE_SERVICE,
     &NETWORK_SERVICE,
+    &VOLUME_SERVICE,
     &COMPUTE_SERVICE,
     &CONSOLE_SERVICE,
     &AGENT_SERVICE,

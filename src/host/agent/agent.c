@@ -20,7 +20,7 @@ COUNTER(polls, "agent_polls_total", "Answers with a new desired state.");
 #define RETRY_MAX SECONDS(5)
 
 static const struct agent_part *const PARTS[] = { &PART_NETWORK, &PART_SERVERS, &PART_HOST, &PART_METADATA,
-                                                &PART_QUESTIONS };
+                                                &PART_QUESTIONS, &PART_VOLUMES };
 
 struct letter {
     char *key;                      /* "section" or "section/id" */
@@ -80,6 +80,14 @@ const struct server_spec *desired_server(const struct desired *d, const char *id
     return NULL;
 }
 
+const struct volume_spec *desired_volume(const struct desired *d, const char *id)
+{
+    for (size_t i = 0; d && id && i < d->volumes.n; i++)
+        if (str_eq(d->volumes.v[i].id, id))
+            return &d->volumes.v[i];
+    return NULL;
+}
+
 static int decode(const struct buf *body, struct desired **ret)
 {
     struct desired *d = calloc(1, sizeof(*d));
@@ -97,6 +105,10 @@ static int decode(const struct buf *body, struct desired **ret)
     json_array_foreach(json_object_get(d->tree, "servers"), i, item) {
         struct server_spec *s = r ? NULL : vec_add(d->arena, &d->servers);
         r = s ? schema_decode(&SERVER_SPEC_SCHEMA, item, DECODE_STORED, 0, d->arena, s, NULL, NULL) : -ENOMEM;
+    }
+    json_array_foreach(json_object_get(d->tree, "volumes"), i, item) {
+        struct volume_spec *v = r ? NULL : vec_add(d->arena, &d->volumes);
+        r = v ? schema_decode(&VOLUME_SPEC_SCHEMA, item, DECODE_STORED, 0, d->arena, v, NULL, NULL) : -ENOMEM;
     }
     const json_t *net = json_object_get(d->tree, "network");
     if (r == 0 && net)

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "host/hypervisor/hypervisor.h"
 #include "host/net/net_driver.h"
+#include "host/spec_volume.h"
 #include "http/client.h"
 
 struct agent_config {
@@ -33,6 +34,8 @@ struct agent_config {
     int64_t image_keep_seconds;         /* unused images stay cached this long */
     int64_t facts_seconds;
     int64_t sim_vcpus, sim_memory_mb, sim_disk_gb, sim_delay_ms;
+    const char *volume_driver, *volume_backend, *volume_path, *volume_format, *backup_dir;
+    bool volume_shared;
     const char *log_level, *log_format;
     struct net_config net;
 };
@@ -58,6 +61,7 @@ struct desired {
     json_t *tree;
     VEC_OF(struct server_spec) servers;
     struct net_spec net;
+    VEC_OF(struct volume_spec) volumes;
 };
 /* The newest, or null before the first answer. */
 struct desired *agent_desired(struct agent *a);
@@ -67,6 +71,7 @@ static inline void desired_unrefp(struct desired **d)
     desired_unref(*d);
 }
 const struct server_spec *desired_server(const struct desired *d, const char *id);
+const struct volume_spec *desired_volume(const struct desired *d, const char *id);
 
 const struct agent_config *agent_config(const struct agent *a);
 const char *agent_host(const struct agent *a);
@@ -97,6 +102,7 @@ extern const struct agent_part PART_SERVERS;
 extern const struct agent_part PART_HOST;
 extern const struct agent_part PART_METADATA;
 extern const struct agent_part PART_QUESTIONS;
+extern const struct agent_part PART_VOLUMES;
 /* What a part keeps, for the others; null before it has started. */
 void *agent_part_state(const struct agent *a, const struct agent_part *part);
 
@@ -105,5 +111,8 @@ void *agent_part_state(const struct agent *a, const struct agent_part *part);
 bool network_port_wired(struct agent *a, const char *port_id, struct arena *arena, const char **ret_reason);
 /* servers.c: look at this server again (its port got wired, its domain changed). Null: at all. */
 void servers_look(struct agent *a, const char *server_id);
+/* servers.c: the image cache, for volumes made of images; null before the part has started. */
+struct disk_store;
+struct disk_store *servers_disk_store(struct agent *a);
 
 #endif

@@ -128,6 +128,20 @@ static int vanish(struct pass *p)
 
 /* ---- making ---- */
 
+static bool agent_made(const struct server_disk *d)
+{
+    return !STREQ(str_or(d->kind, ""), DISK_VOLUME);
+}
+
+/* Volumes it boots with that are still in the making. */
+static bool volumes_ready(struct pass *p)
+{
+    VEC_FOREACH(d, &p->spec->disks)
+        if (!agent_made(d) && !d->source)
+            return false;
+    return true;
+}
+
 static int prepare(struct pass *p)
 {
     p->step = "disks";
@@ -164,11 +178,6 @@ static bool ports_ready(struct pass *p)
 }
 
 /* ---- devices of a guest that runs ---- */
-
-static bool agent_made(const struct server_disk *d)
-{
-    return !STREQ(str_or(d->kind, ""), DISK_VOLUME);
-}
 
 static int plug_disks(struct pass *p)
 {
@@ -493,6 +502,11 @@ static int converge(struct pass *p)
         }
     }
     int r = restarts(p, &restart);
+    if (r == 0 && !on(p) && !volumes_ready(p)) {
+        p->step = "volumes";
+        p->again = true;
+        return 0;
+    }
     if (r == 0)
         r = prepare(p);
     if (r == 0 && !on(p))

@@ -35,6 +35,7 @@ struct item {
 struct servers_part {
     struct agent *agent;
     struct server_job job;
+    struct disk_store *store;       /* job.disks, or of simulated hosts the image cache alone */
     struct arena *arena;
     pthread_mutex_t lock;
     pthread_cond_t work;
@@ -318,17 +319,17 @@ static const char *read_boot_id(struct arena *a)
 static int open_disks(struct servers_part *p)
 {
     const struct agent_config *c = agent_config(p->agent);
-    if (STREQ(agent_hypervisor(p->agent)->class->name, "simulated"))
-        return 0;
     struct disk_store_config config = { .dir = arena_printf(p->arena, "%s/disks", c->state_dir), .fetch = fetch_image,
                                         .cookie = p };
     struct fault fault = { 0 };
-    int r = disk_store_open(&config, &p->job.disks, &fault);
+    int r = disk_store_open(&config, &p->store, &fault);
     if (r == FAULT) {
         log_error("the disk folder can't be used", KV("reason", fault.message));
         return -EINVAL;
     }
-    return r ? r : disk_store_clean(p->job.disks);
+    if (!STREQ(agent_hypervisor(p->agent)->class->name, "simulated"))
+        p->job.disks = p->store;
+    return r ? r : disk_store_clean(p->store);
 }
 
 static void servers_stop(void *state)
@@ -347,7 +348,7 @@ static void servers_stop(void *state)
         HASH_DEL(p->items, i);
         free(i);
     }
-    disk_store_close(p->job.disks);
+    disk_store_close(p->store);
     pthread_mutex_destroy(&p->lock);
     pthread_cond_destroy(&p->work);
     free(p->workers);
@@ -391,6 +392,12 @@ static int servers_start(struct agent *a, void **ret)
     }
     *ret = p;
     return 0;
+}
+
+struct disk_store *servers_disk_store(struct agent *a)
+{
+    struct servers_part *p = agent_part_state(a, &PART_SERVERS);
+    return p ? p->store : NULL;
 }
 
 const struct agent_part PART_SERVERS = { "servers", servers_start, servers_wanted, servers_stop };
