@@ -3,9 +3,9 @@
  * manage it.
  *
  * Worth it where the stores are far (a folder over NFS, another machine by URL): a cached
- * image is served from here. An entry is a record; "queued" ones are filled by the
- * controller. Nothing is cached unless somebody asks, and what is cached can always be
- * dropped.
+ * image is served from here. An entry is a record; "queued" ones are filled a second later,
+ * which leaves time to take it back, by the threads of tasks.c. Nothing is cached unless
+ * somebody asks, and what is cached can always be dropped.
  */
 #include "image/internal.h"
 
@@ -95,7 +95,10 @@ static int put_write(struct call *c)
 
 int cache_put(struct call *c)
 {
-    return call_write(c, put_write);
+    int r = call_write(c, put_write);
+    if (r == 0)
+        tasks_cache(image_state(c->api));
+    return r;
 }
 
 static int delete_write(struct call *c)
@@ -239,7 +242,8 @@ int cache_fill(struct image_state *s, struct arena *a)
     }
     txn_done(t);
     for (size_t k = 0; r == 0 && k < l.n; k++)
-        r = fill_one(s, a, images.v[k], ((struct image_cached *)l.v[k])->head.id);
+        if (clock_wall() - ((struct image_cached *)l.v[k])->queued_at >= CACHE_AFTER)
+            r = fill_one(s, a, images.v[k], ((struct image_cached *)l.v[k])->head.id);
     return r;
 }
 

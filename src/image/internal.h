@@ -213,6 +213,9 @@ int tasks_start(struct image_state *s);
 void tasks_stop(struct image_state *s);
 /* Something may be pending. */
 void tasks_wake(struct image_state *s);
+/* Something is to be cached, after the time in which that can be taken back. */
+#define CACHE_AFTER SECONDS(1)
+void tasks_cache(struct image_state *s);
 /* Does the work of one task that is "processing". */
 int import_run(struct image_state *s, struct arena *a, const char *task_id);
 /* Takes back what a process that died left: called before serving. */

@@ -91,8 +91,10 @@ static int step(struct api *api, struct arena *a, const struct change *changes, 
     if (!s)
         return 0;
     tasks_wake(s);
+    if (n)
+        return 0;
     int r = cache_fill(s, a);
-    if (r < 0 || n)
+    if (r < 0)
         return r;
     r = count_images(s, a);
     if (r < 0)
@@ -105,7 +107,7 @@ static int step(struct api *api, struct arena *a, const struct change *changes, 
     return r < 0 ? r : sweep(s);
 }
 
-static const struct kind *const WOKEN_BY[] = { &IMAGE_TASK_KIND, &IMAGE_CACHED_KIND, NULL };
+static const struct kind *const WOKEN_BY[] = { &IMAGE_TASK_KIND, NULL };
 static const struct controller_class CONTROLLER = {
     .name = "image.keeper",
     .kinds = WOKEN_BY,

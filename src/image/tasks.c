@@ -49,6 +49,7 @@ struct tasks {
     pthread_mutex_t mutex;
     pthread_cond_t cond;
     unsigned wakes;
+    usec_t cache_due; /* monotonic; 0: nothing is to be cached */
     bool stop;
 };
 
@@ -94,17 +95,34 @@ static bool one(struct image_state *s)
     return true;
 }
 
+static void cache_now(struct image_state *s)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(0);
+    int r = a ? cache_fill(s, a) : -ENOMEM;
+    if (r < 0)
+        log_warning("the cache could not be filled", KV("error", strerror(-r)));
+}
+
 static void *task_main(void *arg)
 {
     struct tasks *t = arg;
     unsigned seen = 0;
     for (;;) {
         pthread_mutex_lock(&t->mutex);
-        while (!t->stop && t->wakes == seen)
-            pthread_cond_wait(&t->cond, &t->mutex);
-        bool stop = t->stop;
+        while (!t->stop && t->wakes == seen && !(t->cache_due && clock_mono() >= t->cache_due)) {
+            usec_t due = t->cache_due;
+            struct timespec until = { .tv_sec = due / SECONDS(1), .tv_nsec = due % SECONDS(1) * 1000 };
+            if (due)
+                (void)pthread_cond_timedwait(&t->cond, &t->mutex, &until);
+            else
+                (void)pthread_cond_wait(&t->cond, &t->mutex);
+        }
+        bool stop = t->stop, cache = t->cache_due && clock_mono() >= t->cache_due;
         seen = t->wakes;
+        t->cache_due = cache ? 0 : t->cache_due;
         pthread_mutex_unlock(&t->mutex);
+        if (cache && !stop)
+            cache_now(t->s);
         if (stop)
             return NULL;
         while (one(t->s)) {
@@ -125,7 +143,11 @@ int tasks_start(struct image_state *s)
     t->s = s;
     t->wakes = 1;
     pthread_mutex_init(&t->mutex, NULL);
-    pthread_cond_init(&t->cond, NULL);
+    pthread_condattr_t mono;
+    pthread_condattr_init(&mono);
+    pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
+    pthread_cond_init(&t->cond, &mono);
+    pthread_condattr_destroy(&mono);
     s->tasks = t;
     for (; t->n < THREADS; t->n++) {
         int r = pthread_create(&t->threads[t->n], NULL, task_main, t);
@@ -142,6 +164,17 @@ void tasks_wake(struct image_state *s)
         return;
     pthread_mutex_lock(&t->mutex);
     t->wakes++;
+    pthread_cond_broadcast(&t->cond);
+    pthread_mutex_unlock(&t->mutex);
+}
+
+void tasks_cache(struct image_state *s)
+{
+    struct tasks *t = s->tasks;
+    if (!t)
+        return;
+    pthread_mutex_lock(&t->mutex);
+    t->cache_due = clock_mono() + CACHE_AFTER + SECONDS(1) / 10;
     pthread_cond_broadcast(&t->cond);
     pthread_mutex_unlock(&t->mutex);
 }
