@@ -55,7 +55,7 @@ def isolate():
         else:
             subprocess.run(["mount", "-t", "sysfs", "sysfs", "/sys"], **quiet)
         os.rmdir(keep)
-        for d in ("/run/netns", "/run/yunduo"):
+        for d in ("/run/netns", "/run/yunduo", "/run/yunduo-net"):
             os.makedirs(d, exist_ok=True)
             subprocess.run(["mount", "-t", "tmpfs", "tmpfs", d], **quiet)
         subprocess.run(["ip", "link", "set", "lo", "up"], **quiet)

@@ -49,7 +49,7 @@ static int copy_config(struct linux_driver *d, const struct net_config *c)
         return -ENOMEM;
     struct arena *a = d->arena;
     d->config = (struct net_config){
-        .run_dir = arena_strdup(a, str_empty(c->run_dir) ? "/run/yunduo/net" : c->run_dir),
+        .run_dir = arena_strdup(a, str_empty(c->run_dir) ? "/run/yunduo-net" : c->run_dir),
         .netns_dir = arena_strdup(a, str_empty(c->netns_dir) ? "/run/netns" : c->netns_dir),
         .tunnel_address = str_empty(c->tunnel_address) ? NULL : arena_strdup(a, c->tunnel_address),
         .tunnel_port = c->tunnel_port ? c->tunnel_port : 4789,

@@ -21,7 +21,9 @@
 #include "host/spec_net.h"
 
 struct net_config {
-    const char *run_dir;            /* DHCP configurations; must outlive reboots of nothing: /run is fine */
+    /* DHCP configurations. Nobody but root may write there or above: a configuration can name
+     * programs, and /run/yunduo is the control process's own. */
+    const char *run_dir;
     const char *netns_dir;          /* "/run/netns": where `ip netns` looks */
     const char *tunnel_address;     /* our end of VXLAN tunnels; null: VXLAN works within the host only */
     int64_t tunnel_port;            /* 4789 */
@@ -38,7 +40,7 @@ struct net_config {
 /* Rows for a configuration that has a 'struct net_config' as its member:
  * static const struct field ROWS[] = { ..., NET_CONFIG_FIELDS(struct agent_config, net), ... }; */
 #define NET_CONFIG_FIELDS(type, member) \
-    { "net_run_dir", FIELD_STRING, offsetof(type, member.run_dir), .otherwise = "/run/yunduo/net", \
+    { "net_run_dir", FIELD_STRING, offsetof(type, member.run_dir), .otherwise = "/run/yunduo-net", \
       .doc = "Directory for the configurations of DHCP servers." }, \
     { "netns_dir", FIELD_STRING, offsetof(type, member.netns_dir), .otherwise = "/run/netns", \
       .doc = "Directory where network namespaces are mounted." }, \
