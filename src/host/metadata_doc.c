@@ -134,7 +134,7 @@ void metadata_meta_data(const struct server_spec *s, struct buf *out)
     if (s->keys.n) {
         json_put_object(&o, "public_keys");
         for (size_t i = 0; i < s->keys.n; i++)
-            json_put_string(&o, s->keys.v[i].name, s->keys.v[i].public_key);
+            json_put_string(&o, str_or(s->keys.v[i].name, ""), s->keys.v[i].public_key);
         json_close_object(&o);
         json_put_array(&o, "keys");
         for (size_t i = 0; i < s->keys.n; i++) {

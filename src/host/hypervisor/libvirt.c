@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <libxml/parser.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 LOG_MODULE("host.libvirt");
@@ -53,6 +54,11 @@ static int loop_get(void)
     int r = 0;
     pthread_mutex_lock(&loop_lock);
     if (!loop_registered) {
+        /* libvirt writes to its daemon's socket by write(2): where the daemon was killed, that
+         * must be an error of the call and not the end of this process. */
+        struct sigaction pipe_action;
+        if (sigaction(SIGPIPE, NULL, &pipe_action) == 0 && pipe_action.sa_handler == SIG_DFL)
+            (void)signal(SIGPIPE, SIG_IGN);
         virSetErrorFunc(NULL, errors_silent);
         xmlInitParser();
         if (virInitialize() < 0 || virEventRegisterDefaultImpl() < 0)
@@ -130,17 +136,17 @@ int driver_error(const char *what, struct fault *fault)
 
 /* ---- the connection ------------------------------------------------------------------ */
 
-static void wake(struct libvirt_driver *d)
+void driver_wake(struct libvirt_driver *d)
 {
-    pthread_mutex_lock(&d->lock);
+    pthread_mutex_lock(&d->wait_lock);
     pthread_cond_broadcast(&d->changed);
-    pthread_mutex_unlock(&d->lock);
+    pthread_mutex_unlock(&d->wait_lock);
 }
 
 static void tell(struct libvirt_driver *d, virDomainPtr dom, enum domain_event event)
 {
     char id[VIR_UUID_STRING_BUFLEN];
-    wake(d);
+    driver_wake(d);
     if (!d->config.on_event)
         return;
     if (dom &&
@@ -169,7 +175,7 @@ static int on_lifecycle(virConnectPtr c _unused_, virDomainPtr dom, int event, i
         tell(opaque, dom, DOMAIN_EVENT_RESUMED);
         break;
     default:
-        wake(opaque);
+        driver_wake(opaque);
         break;
     }
     return 0;
@@ -194,7 +200,7 @@ static void on_agent(virConnectPtr c _unused_, virDomainPtr dom, int state _unus
 static void on_job(virConnectPtr c _unused_, virDomainPtr dom _unused_, virTypedParameterPtr p _unused_,
                    int n _unused_, void *opaque)
 {
-    wake(opaque);
+    driver_wake(opaque);
 }
 
 static void on_close(virConnectPtr c _unused_, int reason, void *opaque)
@@ -225,7 +231,7 @@ static void events_register(struct libvirt_driver *d, virConnectPtr c)
         int id = virConnectDomainEventRegisterAny(c, NULL, rows[i].event, rows[i].call, d, NULL);
         if (id >= 0)
             d->events[d->n_events++] = id;
-        else
+        else if (virConnectIsAlive(c) == 1)
             log_warning("libvirt has no such event, the agent looks by itself", KV("event", rows[i].event));
     }
     (void)virConnectRegisterCloseCallback(c, on_close, d, NULL);
@@ -303,9 +309,9 @@ void driver_wait(struct libvirt_driver *d, usec_t most)
     int64_t ns = ts.tv_nsec + (most % 1000000) * 1000;
     ts.tv_sec += (time_t)(most / 1000000 + ns / 1000000000);
     ts.tv_nsec = (long)(ns % 1000000000);
-    pthread_mutex_lock(&d->lock);
-    (void)pthread_cond_timedwait(&d->changed, &d->lock, &ts);
-    pthread_mutex_unlock(&d->lock);
+    pthread_mutex_lock(&d->wait_lock);
+    (void)pthread_cond_timedwait(&d->changed, &d->wait_lock, &ts);
+    pthread_mutex_unlock(&d->wait_lock);
 }
 
 int driver_caps(struct libvirt_driver *d)
@@ -356,6 +362,7 @@ static void libvirt_close(struct hypervisor *hv)
     loop_put();
     pthread_cond_destroy(&d->changed);
     pthread_mutex_destroy(&d->lock);
+    pthread_mutex_destroy(&d->wait_lock);
     pthread_mutex_destroy(&d->caps_lock);
     arena_free(d->arena);
     free(d);
@@ -422,6 +429,7 @@ static int libvirt_open(const struct hypervisor_config *config, struct hyperviso
     pthread_cond_init(&d->changed, &attr);
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&d->lock, NULL);
+    pthread_mutex_init(&d->wait_lock, NULL);
     pthread_mutex_init(&d->caps_lock, NULL);
     if (d->no_kvm && STREQ(c->accel, "auto"))
         log_warning("KVM is not usable, guests are emulated and slow", KV("reason", d->no_kvm));

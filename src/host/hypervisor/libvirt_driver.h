@@ -17,14 +17,18 @@ struct libvirt_driver {
     struct cpu_facts cpu;
     const char *no_kvm; /* why not, or null */
 
-    pthread_mutex_t caps_lock; /* asking may take a minute; others wait for the answer */
+    pthread_mutex_t caps_lock;      /* asking may take a minute; others wait for the answer */
     bool host_known;
     struct strv machine_types;
 
-    pthread_mutex_t lock;   /* guards what follows */
-    pthread_cond_t changed; /* an event came in: those who wait look again */
+    /* Events come in on libvirt's thread, with locks of libvirt's held: it must never wait for
+     * 'lock', under which we call libvirt. */
+    pthread_mutex_t wait_lock;
+    pthread_cond_t changed;         /* an event came in: those who wait look again */
+
+    pthread_mutex_t lock;           /* guards what follows */
     virConnectPtr conn;
-    int events[8]; /* callbacks of that connection */
+    int events[8];                  /* callbacks of that connection */
     size_t n_events;
     bool was_connected;
     usec_t retry_at;
@@ -62,6 +66,8 @@ int driver_caps(struct libvirt_driver *d);
 /* What the last failed call of this thread means, as hypervisor.h has it. With 'fault' the
  * daemon's sentence becomes a fault; without, it is -EIO and a line in the debug log. */
 int driver_error(const char *what, struct fault *fault);
+/* Wakes those who wait. */
+void driver_wake(struct libvirt_driver *d);
 /* Waits until an event came in or 'most' has passed. */
 void driver_wait(struct libvirt_driver *d, usec_t most);
 int domain_state_get(virDomainPtr dom, enum domain_state *ret, bool *ret_io_error);

@@ -115,9 +115,7 @@ static void *move_run(void *arg)
     if (virDomainMigrateToURI3(m->dom, m->uri, m->params, (unsigned)m->n, m->flags) < 0)
         m->r = driver_error("migrate", m->fault);
     m->over = true;
-    pthread_mutex_lock(&m->d->lock);
-    pthread_cond_broadcast(&m->d->changed);
-    pthread_mutex_unlock(&m->d->lock);
+    driver_wake(m->d);
     return NULL;
 }
 
