@@ -57,7 +57,7 @@ static int group_remove(struct call *c, void *object)
 
 const struct resource ADDRESS_GROUP_RESOURCE = {
     .one = "address_group", .many = "address_groups", .kind = &ADDRESS_GROUP_KIND, .title = "Address group",
-    .not_found = "AddressGroupNotFound", .scope = group_scope, .visible = group_visible, .filter = tag_filter,
+    .not_found = "AddressGroupNotFound", .scope = group_scope, .visible = group_visible, .filter = neutron_filter,
     .render = group_render, .create = group_create, .remove = group_remove,
 };
 

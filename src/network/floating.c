@@ -179,6 +179,6 @@ static int floating_render(struct call *c, const void *object, struct json_out *
 
 const struct resource FLOATING_RESOURCE = {
     .one = "floatingip", .many = "floatingips", .kind = &FLOATING_IP_KIND, .title = "Floating IP",
-    .not_found = "FloatingIPNotFound", .filter = tag_filter, .render = floating_render, .create = floating_create,
+    .not_found = "FloatingIPNotFound", .filter = neutron_filter, .render = floating_render, .create = floating_create,
     .update = floating_update, .remove = floating_remove, .taken = floating_taken,
 };

@@ -79,6 +79,8 @@ static int group_update(struct call *c, const void *before, void *object)
     bool used = false;
     if (STREQ(old->name, "default") && !STREQ(g->name, "default"))
         return call_fault(c, 409, "SecurityGroupCannotUpdateDefault", "Updating default security group not allowed.");
+    if (!STREQ(old->name, "default") && STREQ(g->name, "default"))
+        return call_fault(c, 409, "SecurityGroupDefaultAlreadyExists", "Default security group already exists.");
     int r = old->stateful != g->stateful ? in_use(c, g, &used) : 0;
     if (r == 0 && used)
         return call_fault(c, 409, "SecurityGroupInUse", "Security Group %s in use.", g->head.id);
@@ -115,7 +117,7 @@ static int group_remove(struct call *c, void *object)
 
 const struct resource SECURITY_GROUP_RESOURCE = {
     .one = "security_group", .many = "security_groups", .kind = &SECURITY_GROUP_KIND, .title = "Security group",
-    .not_found = "SecurityGroupNotFound", .scope = group_scope, .visible = group_visible, .filter = tag_filter,
+    .not_found = "SecurityGroupNotFound", .scope = group_scope, .visible = group_visible, .filter = neutron_filter,
     .render = group_render, .create = group_create,
     .update = group_update, .remove = group_remove,
 };
@@ -178,6 +180,10 @@ static bool has_ports(const char *p)
 static int check_range(struct call *c, const struct security_rule *r)
 {
     bool min = r->port_range_min != INT_NULL, max = r->port_range_max != INT_NULL;
+    int64_t bad = min && (r->port_range_min < 0 || r->port_range_min > 65535) ? r->port_range_min :
+                  max && (r->port_range_max < 0 || r->port_range_max > 65535) ? r->port_range_max : INT_NULL;
+    if (bad != INT_NULL)
+        return call_fault(c, 400, "SecurityGroupInvalidPortValue", "Invalid value for port %lld", (long long)bad);
     if (is_icmp(r->protocol)) {
         if (min && r->port_range_min > 255)
             return call_fault(c, 400, "SecurityGroupInvalidIcmpValue", "Invalid value for ICMP type (port_range_min) "
@@ -292,6 +298,6 @@ static int rule_render(struct call *c, const void *object, struct json_out *o, b
 
 const struct resource SECURITY_RULE_RESOURCE = {
     .one = "security_group_rule", .many = "security_group_rules", .kind = &SECURITY_RULE_KIND,
-    .title = "Security group rule", .not_found = "SecurityGroupRuleNotFound", .render = rule_render,
+    .title = "Security group rule", .filter = neutron_filter, .not_found = "SecurityGroupRuleNotFound", .render = rule_render,
     .create = rule_create, .taken = rule_taken,
 };

@@ -20,7 +20,7 @@ static int label_remove(struct call *c, void *object)
 
 const struct resource METERING_LABEL_RESOURCE = {
     .one = "metering_label", .many = "metering_labels", .kind = &METERING_LABEL_KIND, .title = "Metering label",
-    .not_found = "MeteringLabelNotFound", .remove = label_remove,
+    .not_found = "MeteringLabelNotFound", .filter = neutron_filter, .remove = label_remove,
 };
 
 static int rule_create(struct call *c, void *object)
@@ -58,5 +58,5 @@ static int rule_create(struct call *c, void *object)
 
 const struct resource METERING_RULE_RESOURCE = {
     .one = "metering_label_rule", .many = "metering_label_rules", .kind = &METERING_RULE_KIND,
-    .title = "Metering label rule", .not_found = "MeteringLabelRuleNotFound", .create = rule_create,
+    .title = "Metering label rule", .not_found = "MeteringLabelRuleNotFound", .filter = neutron_filter, .create = rule_create,
 };

@@ -279,6 +279,6 @@ static int network_taken(struct call *c, const void *object)
 
 const struct resource NETWORK_RESOURCE = {
     .one = "network", .many = "networks", .kind = &NETWORK_KIND, .title = "Network", .not_found = "NetworkNotFound",
-    .scope = network_scope, .visible = network_visible, .filter = tag_filter, .render = network_render, .create = network_create,
+    .scope = network_scope, .visible = network_visible, .filter = neutron_filter, .render = network_render, .create = network_create,
     .update = network_update, .remove = network_remove, .taken = network_taken,
 };

@@ -110,14 +110,19 @@ static int bad_value(struct call *c, const struct decode_error *e)
     }
 }
 
-/* "prefixes": "10.0.0.0/8" is a list of one, where the row is loose. */
-static int wrap_lists(const struct schema *s, json_t *body)
+/* Where a row is loose, "prefixes": "10.0.0.0/8" is a list of one, and "protocol": 17 is text. */
+static int loosen(struct arena *a, const struct schema *s, json_t *body)
 {
     for (size_t i = 0; i < s->n; i++) {
-        if (s->fields[i].type != FIELD_STRINGS || !(s->fields[i].flags & LOOSE))
+        const struct field *f = &s->fields[i];
+        json_t *value = f->flags & LOOSE ? json_object_get(body, f->name) : NULL, *other = NULL;
+        if (f->type == FIELD_STRINGS && json_is_string(value))
+            other = json_pack("[O]", value);
+        else if (f->type == FIELD_STRING && json_is_integer(value))
+            other = json_string(str_or(arena_printf(a, "%lld", (long long)json_integer_value(value)), ""));
+        else
             continue;
-        json_t *one = json_object_get(body, s->fields[i].name);
-        if (json_is_string(one) && json_object_set_new(body, s->fields[i].name, json_pack("[O]", one)) < 0)
+        if (json_object_set_new(body, f->name, other) < 0)
             return -ENOMEM;
     }
     return 0;
@@ -132,7 +137,7 @@ static int read_one(struct call *c, const struct resource *r, json_t *body, enum
         return -ENOMEM;
     if (!json_is_object(body))
         return call_fault(c, 400, "HTTPBadRequest", "Unable to find '%s' in request body", r->one);
-    int result = wrap_lists(r->kind->schema, body);
+    int result = loosen(c->arena, r->kind->schema, body);
     if (result < 0)
         return result;
     result = schema_decode(r->kind->schema, body, mode, 0, c->arena, item->object, &item->given, &e);

@@ -42,8 +42,9 @@ int share_forget(struct call *c, const char *id);
 
 /* ---- tags.c ---- */
 
-/* "tags", "tags-any", "not-tags", "not-tags-any"; 1: another filter. Every resource's 'filter' ends in it. */
-int tag_filter(struct call *c, struct query *q, const char *name, const char *value);
+/* "tags", "tags-any", "not-tags", "not-tags-any", "tenant_id"; 1: another filter. Every resource's 'filter' ends
+ * in it. */
+int neutron_filter(struct call *c, struct query *q, const char *name, const char *value);
 int tags_list(struct call *c);
 int tags_replace(struct call *c);
 int tags_drop(struct call *c);

@@ -62,7 +62,7 @@ static int scope_remove(struct call *c, void *object)
 
 const struct resource ADDRESS_SCOPE_RESOURCE = {
     .one = "address_scope", .many = "address_scopes", .kind = &ADDRESS_SCOPE_KIND, .title = "Address scope",
-    .not_found = "AddressScopeNotFound", .scope = scope_scope, .visible = scope_visible, .filter = tag_filter,
+    .not_found = "AddressScopeNotFound", .scope = scope_scope, .visible = scope_visible, .filter = neutron_filter,
     .render = scope_render, .create = scope_create, .update = scope_update, .remove = scope_remove,
 };
 
@@ -412,7 +412,7 @@ static int pool_remove(struct call *c, void *object)
 
 const struct resource SUBNET_POOL_RESOURCE = {
     .one = "subnetpool", .many = "subnetpools", .kind = &SUBNET_POOL_KIND, .title = "Subnet pool",
-    .not_found = "SubnetPoolNotFound", .scope = pool_scope, .visible = pool_visible, .filter = tag_filter,
+    .not_found = "SubnetPoolNotFound", .scope = pool_scope, .visible = pool_visible, .filter = neutron_filter,
     .render = pool_render, .create = pool_create, .update = pool_update, .remove = pool_remove,
 };
 

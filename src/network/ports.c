@@ -45,6 +45,29 @@ static int port_scope(struct call *c, struct query *q)
     return 0;
 }
 
+/* No index holds parts of addresses: all ports that the caller sees are looked at. */
+static int filter_part(struct call *c, struct query *q, const char *part)
+{
+    struct query all = { .kind = &PORT_KIND };
+    struct results l = { 0 };
+    int r = port_scope(c, &all);
+    if (r == 0)
+        r = txn_list(c->txn, &all, &l);
+    struct condition *w = r < 0 ? NULL : query_where(q, c->arena, "id", Q_IN, NULL);
+    if (!w)
+        return r < 0 ? r : -ENOMEM;
+    for (size_t i = 0; i < l.n; i++) {
+        bool hit = false;
+        VEC_FOREACH(ip, &((struct port *)l.v[i])->fixed_ips)
+            hit |= strstr(ip->ip_address, part) != NULL;
+        if (hit && !vec_push(c->arena, &w->list, ((struct object *)l.v[i])->id))
+            return -ENOMEM;
+    }
+    if (!w->list.n)
+        w->op = Q_NULL;
+    return 0;
+}
+
 /* "fixed_ips=ip_address=10.0.0.3", "fixed_ips=subnet_id=..", "security_groups=.." */
 static int port_filter(struct call *c, struct query *q, const char *name, const char *value)
 {
@@ -52,13 +75,13 @@ static int port_filter(struct call *c, struct query *q, const char *name, const 
         { "ip_address=", "ip", Q_KEY }, { "subnet_id=", "subnet", Q_KEY },
     };
     if (!STREQ(name, "fixed_ips"))
-        return tag_filter(c, q, name, value);
+        return neutron_filter(c, q, name, value);
     for (size_t i = 0; i < ARRAY_SIZE(ADDRESS); i++)
         if (str_starts(value, ADDRESS[i].prefix))
             return query_where(q, c->arena, ADDRESS[i].key, ADDRESS[i].op, value + strlen(ADDRESS[i].prefix))
                 ? 0 : -ENOMEM;
     if (str_starts(value, "ip_address_substr="))
-        return 0;
+        return filter_part(c, q, value + strlen("ip_address_substr="));
     return neutron_invalid(c, "'%s' is not an accepted filter of fixed_ips", value);
 }
 

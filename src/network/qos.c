@@ -121,7 +121,7 @@ static int policy_remove(struct call *c, void *object)
 
 const struct resource QOS_POLICY_RESOURCE = {
     .one = "policy", .many = "policies", .kind = &QOS_POLICY_KIND, .title = "QoS policy",
-    .not_found = "QosPolicyNotFound", .scope = policy_scope, .visible = policy_visible, .filter = tag_filter,
+    .not_found = "QosPolicyNotFound", .scope = policy_scope, .visible = policy_visible, .filter = neutron_filter,
     .render = policy_render, .create = policy_create, .update = policy_update, .remove = policy_remove,
 };
 

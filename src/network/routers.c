@@ -238,7 +238,7 @@ static int router_remove(struct call *c, void *object)
 
 const struct resource ROUTER_RESOURCE = {
     .one = "router", .many = "routers", .kind = &ROUTER_KIND, .title = "Router", .not_found = "RouterNotFound",
-    .filter = tag_filter, .render = router_render, .create = router_create, .update = router_update, .remove = router_remove,
+    .filter = neutron_filter, .render = router_render, .create = router_create, .update = router_update, .remove = router_remove,
 };
 
 /* ---- interfaces ---- */

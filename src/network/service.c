@@ -113,6 +113,7 @@ static const struct { const char *alias, *name, *text; } EXTENSIONS[] = {
     { "qos-default", "QoS default policy", "A project's default." },
     { "qos-bw-limit-direction", "Direction for QoS bandwidth limit rule", "Both directions." },
     { "qos-fip", "Floating IP QoS", "Limits of floating addresses." },
+    { "ip-substring-filtering", "IP address substring filtering", "Ports by a part of an address." },
     { "qos-rule-type-details", "Details of QoS rule types", "What a type takes." },
     { "qos-rules-alias", "Ability to modify QoS rules without the policy id", "Rules by their id alone." },
     { "floating-ip-port-forwarding", "Floating IP Port Forwarding", "Ports of a floating address." },

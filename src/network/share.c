@@ -250,6 +250,6 @@ static int rbac_taken(struct call *c, const void *object)
 
 const struct resource RBAC_RESOURCE = {
     .one = "rbac_policy", .many = "rbac_policies", .kind = &RBAC_KIND, .title = "RBAC policy",
-    .not_found = "RbacPolicyNotFound", .create = rbac_create, .update = rbac_update, .remove = rbac_remove,
+    .not_found = "RbacPolicyNotFound", .filter = neutron_filter, .create = rbac_create, .update = rbac_update, .remove = rbac_remove,
     .taken = rbac_taken,
 };

@@ -306,6 +306,6 @@ static int subnet_remove(struct call *c, void *object)
 
 const struct resource SUBNET_RESOURCE = {
     .one = "subnet", .many = "subnets", .kind = &SUBNET_KIND, .title = "Subnet", .not_found = "SubnetNotFound",
-    .scope = subnet_scope, .visible = subnet_visible, .filter = tag_filter, .create = subnet_create, .update = subnet_update,
+    .scope = subnet_scope, .visible = subnet_visible, .filter = neutron_filter, .create = subnet_create, .update = subnet_update,
     .remove = subnet_remove,
 };

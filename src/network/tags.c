@@ -153,10 +153,14 @@ int tags_drop(struct call *c)
 
 /* ---- filters ---- */
 
-int tag_filter(struct call *c, struct query *q, const char *name, const char *value)
+int neutron_filter(struct call *c, struct query *q, const char *name, const char *value)
 {
     struct strv tags = { 0 };
     bool all = STREQ(name, "tags"), not_all = STREQ(name, "not-tags");
+    if (STREQ(name, "tenant_id") && schema_field(q->kind->schema, "project_id"))
+        return query_where(q, c->arena, "project_id", Q_EQ, value) ? 0 : -ENOMEM;
+    if (!schema_field(q->kind->schema, "tags"))
+        return 1;
     if (!all && !not_all && !STREQ(name, "tags-any") && !STREQ(name, "not-tags-any"))
         return 1;
     if (!strv_split(c->arena, &tags, value, ","))
