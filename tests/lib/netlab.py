@@ -55,7 +55,7 @@ class Driver:
         """'host': a namespace that stands for the machine the driver runs on."""
         words = ["nsenter", f"--net=/run/netns/{host}"] if host else []
         words += [os.path.join(BUILD, "tests/e2e/net-tool")]
-        self.dir = tempfile.mkdtemp(prefix="netlab")
+        self.dir = tempfile.mkdtemp(prefix="netlab", dir="/run")      # a tmpfs of the laboratory's own
         os.chmod(self.dir, 0o755)
         options.setdefault("run_dir", os.path.join(self.dir, "net"))
         for key, value in options.items():
