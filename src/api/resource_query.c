@@ -97,7 +97,7 @@ static int add_filters(struct call *c, const struct resource *r, const struct li
             continue;
         const struct field *f = schema_field(r->kind->schema, arg->key);
         /* the project's name of old */
-        if (!f && STREQ(arg->key, "tenant_id"))
+        if (STREQ(arg->key, "tenant_id") && (!f || !(f->flags & FILTER)))
             f = schema_field(r->kind->schema, "project_id");
         bool keyed = f && f->type == FIELD_STRINGS && (f->flags & INDEX);
         if (f && ((f->flags & FILTER) || keyed)) {
