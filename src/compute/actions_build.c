@@ -193,6 +193,7 @@ int server_offload(struct txn *t, struct server *s)
     if (!str_empty(s->host)) {
         int r = leg_add(t, s, s->host, LEG_CLEANUP, NULL, NULL);
         r = r < 0 ? r : network_ports_bind(t, s->head.id, "", NULL);
+        r = r < 0 ? r : volumes_moved(t, s, "");
         if (r < 0)
             return r;
     }
@@ -292,6 +293,7 @@ ACTION(evacuate)
     }
     r = leg_add(c->txn, s, s->host, LEG_CLEANUP, NULL, NULL);
     r = r ? r : migration_record(c->txn, s, "evacuation", "accepted", want->host);
+    r = r ? r : volumes_moved(c->txn, s, "");
     if (r)
         return r;
     s->hosts_tried = (struct strv){ 0 };

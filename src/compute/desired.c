@@ -43,7 +43,8 @@ static int add_disk(struct arena *a, struct server_spec *spec, struct server_dis
     return vec_push(a, &spec->disks, d) ? 0 : -ENOMEM;
 }
 
-static int add_disks(struct txn *t, const struct server *s, const struct flavor_copy *f, struct server_spec *spec)
+static int add_disks(struct txn *t, const struct server *s, const struct flavor_copy *f, struct server_spec *spec,
+                     bool *ret_ready)
 {
     struct arena *a = txn_arena(t);
     bool from_volume = false;
@@ -80,7 +81,7 @@ static int add_disks(struct txn *t, const struct server *s, const struct flavor_
     if (r == 0 && !swap && f->swap)
         r = add_disk(a, spec, (struct server_disk){ .id = "swap", .kind = DISK_SWAP, .boot_index = -1,
                      .size_bytes = f->swap << 20, .guest_format = "swap" });
-    r = r < 0 ? r : volumes_disks(t, s, spec);
+    r = r < 0 ? r : volumes_disks(t, s, spec, ret_ready);
     if (r == 0 && s->config_drive)
         r = add_disk(a, spec, (struct server_disk){ .id = "config", .kind = DISK_CONFIG, .boot_index = -1,
                      .read_only = true, .device_type = "cdrom" });
@@ -132,8 +133,9 @@ static struct server_spec vanish(const char *id, int64_t revision)
     return (struct server_spec){ .id = id, .revision = revision, .power = POWER_SHUTOFF, .deleted = true };
 }
 
-/* The server as 'flavor' makes it. */
-static int build(struct txn *t, const struct server *s, const struct flavor_copy *f, struct server_spec *ret)
+/* The server as 'flavor' makes it. *ret_ready: all its volumes are there. */
+static int build(struct txn *t, const struct server *s, const struct flavor_copy *f, struct server_spec *ret,
+                 bool *ret_ready)
 {
     const char *groups = s->security_groups.n ? strv_join(txn_arena(t), &s->security_groups, ",") : "default";
     *ret = (struct server_spec){
@@ -157,24 +159,29 @@ static int build(struct txn *t, const struct server *s, const struct flavor_copy
         if (!vec_push(txn_arena(t), &ret->personality, *p))
             return -ENOMEM;
     int r = add_nics(t, s, ret);
-    r = r < 0 ? r : add_disks(t, s, f, ret);
+    r = r < 0 ? r : add_disks(t, s, f, ret, ret_ready);
     return r < 0 ? r : add_snapshots(t, s, ret);
 }
 
 int server_spec_build(struct txn *t, const struct server *s, struct server_spec *ret)
 {
-    return build(t, s, s->flavor, ret);
+    bool ready;
+    return build(t, s, s->flavor, ret, &ready);
 }
 
 static int put_server(struct txn *t, const struct server *s, struct json_out *o)
 {
     const struct encode_options opt = { .stored = true };
     struct server_spec spec;
+    bool ready = true;
     int r = 0;
     if (s->deleting)
         spec = vanish(s->head.id, s->generation);
     else
-        r = build(t, s, s->flavor, &spec);
+        r = build(t, s, s->flavor, &spec, &ready);
+    /* What is being made waits for all its volumes: one of them may be its root. */
+    if (r == 0 && !ready && (str_eq(s->task_state, TASK_SPAWNING) || str_eq(s->task_state, TASK_UNSHELVING)))
+        return 0;
     if (r == 0 && !s->deleting) {
         struct query q = { .kind = &LEG_KIND };
         query_where(&q, txn_arena(t), "server_id", Q_EQ, s->head.id);
@@ -202,7 +209,8 @@ static int put_leg(struct txn *t, const struct leg *leg, struct json_out *o)
         if (r < 0 || !s)
             return r;
         bool to = STREQ(leg->role, LEG_DESTINATION);
-        r = build(t, s, s->new_flavor ? s->new_flavor : s->flavor, &spec);
+        bool ready;
+        r = build(t, s, s->new_flavor ? s->new_flavor : s->flavor, &spec, &ready);
         r = r < 0 ? r : add_migration(t, leg, to ? "destination" : "source", &spec);
         if (r < 0)
             return r;

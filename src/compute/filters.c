@@ -29,6 +29,11 @@ static bool named(const struct sched_request *q, const struct sched_host *h)
            (h->record->facts && str_eq(q->only_host, h->record->facts->hostname));
 }
 
+static bool volumes(const struct sched_request *q, const struct sched_host *h)
+{
+    return !q->volume_host || STREQ(q->volume_host, h->name);
+}
+
 static bool zone(const struct sched_request *q, const struct sched_host *h)
 {
     return !q->zone || str_eq(q->zone, h->zone);
@@ -138,6 +143,7 @@ const struct host_filter HOST_FILTERS[] = {
     { "RequestedHostFilter", named },
     { "ComputeFilter", up },
     { "EnabledFilter", enabled },
+    { "VolumeHostFilter", volumes },
     { "RetryFilter", not_tried },
     { "AvailabilityZoneFilter", zone },
     { "CoreFilter", cpu },

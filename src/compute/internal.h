@@ -28,7 +28,8 @@ struct compute_part {
     const struct compute_part symbol = { (route_rows), ARRAY_SIZE(route_rows), (rule_rows), ARRAY_SIZE(rule_rows) }
 
 extern const struct compute_part FLAVOR_PART, SERVER_PART, SERVER_VIEW_PART, SERVER_LIST_PART, SERVER_CREATE_PART, ACTION_PART,
-    RECORD_PART, ATTACH_PART, MIGRATION_PART, QUESTION_PART, CONSOLE_PART, KEYPAIR_PART, HOST_PART, AGGREGATE_PART,
+    RECORD_PART, ATTACH_PART, MIGRATION_PART, QUESTION_PART, CONSOLE_PART, VOLUME_PART,
+    KEYPAIR_PART, HOST_PART, AGGREGATE_PART,
     LIMIT_PART, IMAGE_PART;
 extern const struct controller_class COMPUTE_SCHEDULER, COMPUTE_CONTROLLER;
 extern const struct agent_section SERVERS_SECTION, HOST_SECTION, QUESTIONS_SECTION;
@@ -159,10 +160,18 @@ int question_put(struct call *c, const struct server *s, const char *what, int64
 /* After it: waits for the answer. As verbs; FAULT with what the host said. */
 int question_answer(struct call *c, const char *id, struct host_answer **ret);
 
-/* ---- volumes (ports.c) ---- */
+/* ---- volumes (volumes.c) ---- */
 
 /* Adds its volumes to the disks. */
-int volumes_disks(struct txn *t, const struct server *s, struct server_spec *spec);
+/* '*ret_ready' is false while one is still in the making. */
+int volumes_disks(struct txn *t, const struct server *s, struct server_spec *spec, bool *ret_ready);
+/* Whether a report tells something new of its volumes; and takes it in. */
+int volumes_news(struct txn *t, const struct server *s, const struct server_observed *o, bool *ret_news);
+int volumes_judge(struct txn *t, struct server *s, const struct server_observed *o, bool *ret_changed);
+/* It has another host ("" none). */
+int volumes_moved(struct txn *t, const struct server *s, const char *host);
+/* The host that its volumes bind it to, or null. */
+int volumes_place(struct txn *t, const struct server *s, const char **ret_host);
 
 /* Takes or makes what the block device mappings name. As verbs. */
 int volumes_take(struct call *c, struct server *s);

@@ -199,6 +199,7 @@ int server_reschedule(struct txn *t, struct server *s)
     s->claim_vcpus = s->claim_memory_mb = s->claim_disk_gb = 0;
     server_order(s);
     r = network_ports_bind(t, s->head.id, "", NULL);
+    r = r < 0 ? r : volumes_moved(t, s, "");
     return r < 0 ? r : server_move(s, VM_BUILDING, TASK_SCHEDULING);
 }
 

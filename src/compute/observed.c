@@ -148,6 +148,9 @@ static int judge(struct txn *t, struct server *s, const struct server_observed *
     *ret_changed = take_facts(s, o);
     if (str_empty(s->vm_state))
         return 0;
+    int seen = volumes_judge(t, s, o, ret_changed);
+    if (seen < 0)
+        return seen;
     if (TASK_IN(s, TASK_MIGRATING, TASK_RESIZE_PREP, TASK_RESIZE_MIGRATING, TASK_RESIZE_FINISH,
                 TASK_RESIZE_REVERTING, TASK_RESIZE_CONFIRMING, TASK_SHELVING_OFFLOADING))
         return migration_judge(t, s, o, ret_changed);
@@ -205,7 +208,7 @@ static int take_one(struct txn *t, struct report *rep, const struct server_obser
     if (s && str_eq(s->host, rep->host)) {
         if (dry) {
             *ret_meant = observation_matters(s, o);
-            return 0;
+            return *ret_meant ? 0 : volumes_news(t, s, o, ret_meant);
         }
         bool gone;
         r = judge(t, s, o, ret_meant, &gone);

@@ -252,6 +252,7 @@ static int request_of(struct txn *t, const struct server *s, const struct flavor
                                  .unfiltered = s->requested_host && !s->requested_host_checked,
                                  .excluded = &s->hosts_tried };
     int r = s->hints ? read_hints(t, s->hints, q) : 0;
+    r = r < 0 ? r : volumes_place(t, s, &q->volume_host);
     return r < 0 || !s->group_id ? r : read_group(t, s, q);
 }
 
@@ -382,6 +383,7 @@ static int claim_one(struct txn *t, struct placement *p)
     const char *zone;
     r = r < 0 ? r : host_zone(t, s->host, &zone);
     r = r < 0 ? r : network_ports_bind(t, s->head.id, s->host, zone);
+    r = r < 0 ? r : volumes_moved(t, s, s->host);
     return r < 0 ? r : server_put(t, s);
 }
 

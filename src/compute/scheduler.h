@@ -31,6 +31,7 @@ struct sched_request {
     struct claim claim;
     const char *zone;               /* null: any */
     const char *only_host;          /* forced; null: any */
+    const char *volume_host;        /* where its volumes are; null: any */
     bool unfiltered;                /* forced without filters */
     const struct strv *excluded;
     struct strv same_as, different_from;        /* hosts */

@@ -243,12 +243,59 @@ static void evacuated(void **state)
     assert_int_equal(world_orphans(w), 0);
 }
 
+static void volumes(void **state)
+{
+    (void)state;
+    const char *id;
+    _cleanup_(world_freep) struct world *w = cloud(&id);
+    const char *volume = world_volume(w, false), *root = world_volume(w, true);
+    char body[500], rest[120];
+    (void)snprintf(body, sizeof(body), "{\"volumeAttachment\": {\"volumeId\": \"%s\"}}", volume);
+    assert_int_equal(url(w, "demo", 1, "POST", id, "/os-volume_attachments", body), 200);
+    assert_string_equal(world_string(w, "volumeAttachment.device"), "/dev/vdb");
+    assert_int_equal(url(w, "demo", 1, "POST", id, "/os-volume_attachments", body), 400);
+    world_settle(w);
+    assert_int_equal(url(w, "demo", 79, "GET", id, "/os-volume_attachments", NULL), 200);
+    assert_int_equal(json_array_size(world_get(w, "volumeAttachments")), 1);
+    assert_int_equal(url(w, "demo", 1, "GET", id, "", NULL), 200);
+    assert_string_equal(world_string(w, "server.os-extended-volumes:volumes_attached.0.id"), volume);
+    (void)snprintf(rest, sizeof(rest), "/os-volume_attachments/%s", volume);
+    assert_int_equal(url(w, "demo", 1, "DELETE", id, rest, NULL), 202);
+    world_settle(w);
+    assert_int_equal(url(w, "demo", 1, "GET", id, rest, NULL), 404);
+    assert_int_equal(url(w, "demo", 1, "POST", id, "/os-volume_attachments", body), 200);
+    world_settle(w);
+    assert_int_equal(url(w, "demo", 1, "DELETE", id, "", NULL), 204);
+    world_settle(w);
+    assert_int_equal(world_count(w, &TEST_VOLUME_KIND), 2);
+    /* From a volume: it goes with the server when that was asked for. */
+    (void)snprintf(body, sizeof(body), "{\"server\": {\"name\": \"v\", \"flavorRef\": \"1\", "
+                   "\"block_device_mapping_v2\": [{\"boot_index\": 0, \"uuid\": \"%s\", \"source_type\": \"volume\", "
+                   "\"destination_type\": \"volume\", \"delete_on_termination\": true}]}}", root);
+    assert_int_equal(world_call(w, "demo", 1, "POST", SERVERS, body), 202);
+    char server[64];
+    (void)snprintf(server, sizeof(server), "%s", world_string(w, "server.id"));
+    world_settle(w);
+    assert_string_equal(world_status(w, server), "ACTIVE");
+    assert_string_equal(world_string(w, "server.image"), "");
+    (void)snprintf(rest, sizeof(rest), "/os-volume_attachments/%s", root);
+    assert_int_equal(url(w, "demo", 1, "DELETE", server, rest, NULL), 403);
+    assert_int_equal(url(w, "demo", 1, "DELETE", server, "", NULL), 204);
+    world_settle(w);
+    assert_int_equal(world_count(w, &TEST_VOLUME_KIND), 1);
+    (void)snprintf(body, sizeof(body), "{\"server\": {\"name\": \"v\", \"flavorRef\": \"1\", "
+                   "\"block_device_mapping_v2\": [{\"boot_index\": 0, \"uuid\": \"%s\", \"source_type\": \"volume\", "
+                   "\"destination_type\": \"volume\"}]}}", volume);
+    assert_int_equal(world_call(w, "demo", 1, "POST", SERVERS, body), 400);
+    assert_non_null(strstr(world_text(w), "not bootable"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(power), cmocka_unit_test(refused), cmocka_unit_test(resized), cmocka_unit_test(shelved),
         cmocka_unit_test(rescued_and_rebuilt), cmocka_unit_test(images), cmocka_unit_test(interfaces),
-        cmocka_unit_test(evacuated),
+        cmocka_unit_test(evacuated), cmocka_unit_test(volumes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* The cloud of world.h: HTTP, token, store and agents in one thread. */
 #include "compute/world.h"
 #include "http/websocket.h"
+#include "volume/volume.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,7 +10,9 @@
 struct domain {
     char id[64];
     struct server_observed seen;
-    bool known;
+    struct observed_disk disks[8];
+    char disk_ids[8][64], devices[8][16];
+    size_t n_disks;
 };
 
 struct sim_host {
@@ -362,6 +365,155 @@ int network_group_find(struct txn *t, const char *project_id, const char *group,
     return 0;
 }
 
+/* Volumes: one row each, which is its attachment too. */
+struct test_volume { struct object head; const char *server_id, *host, *device, *status; bool bootable; };
+static const struct field VOLUME_ROWS[] = {
+    FIELD_ID(struct test_volume),
+    { "server_id", FIELD_STRING, offsetof(struct test_volume, server_id), FILTER | INDEX },
+    { "host", FIELD_STRING, offsetof(struct test_volume, host), FILTER },
+    { "device", FIELD_STRING, offsetof(struct test_volume, device), 0 },
+    { "status", FIELD_STRING, offsetof(struct test_volume, status), 0 },
+    { "bootable", FIELD_BOOL, offsetof(struct test_volume, bootable), 0 },
+};
+static SCHEMA(VOLUME_SCHEMA, struct test_volume, VOLUME_ROWS);
+const struct kind TEST_VOLUME_KIND = { .name = "test.volume", .schema = &VOLUME_SCHEMA, .host_field = "host" };
+
+int volume_info(struct txn *t, const char *project_id, bool admin, const char *id, struct volume_info **ret,
+                struct fault *fault)
+{
+    struct test_volume *v;
+    (void)project_id;
+    (void)admin;
+    int r = txn_get(t, &TEST_VOLUME_KIND, id, &v);
+    if (r < 0)
+        return r;
+    if (!v)
+        return fault_set(fault, 404, "VolumeNotFound", "Volume %s could not be found.", id);
+    *ret = ARENA_NEW(txn_arena(t), struct volume_info);
+    if (!*ret)
+        return -ENOMEM;
+    **ret = (struct volume_info){ .id = id, .status = v->server_id ? "in-use" : "available", .size = 1,
+                                  .bootable = v->bootable };
+    return 0;
+}
+int volume_make(struct call *c, const struct volume_wish *w, const char **ret_id, struct fault *fault)
+{
+    (void)fault;
+    struct test_volume v = { .head.id = uuid_new(c->arena), .status = "available", .bootable = w->image_id != NULL };
+    *ret_id = v.head.id;
+    return txn_put(c->txn, &TEST_VOLUME_KIND, &v);
+}
+int volume_attach_begin(struct txn *t, const struct attach_wish *w, const char **ret_attachment_id,
+                        struct fault *fault)
+{
+    struct test_volume *v;
+    int r = txn_get(t, &TEST_VOLUME_KIND, w->volume_id, &v);
+    if (r < 0)
+        return r;
+    if (!v)
+        return fault_set(fault, 404, "VolumeNotFound", "Volume %s could not be found.", w->volume_id);
+    if (v->server_id)
+        return fault_set(fault, 400, "InvalidVolume", "Invalid volume: in use.");
+    v->server_id = w->server_id;
+    v->host = w->host;
+    v->device = w->device;
+    v->status = "attaching";
+    *ret_attachment_id = v->head.id;
+    return txn_put(t, &TEST_VOLUME_KIND, v);
+}
+static int volume_of(struct txn *t, const char *server_id, const char *volume_id, struct test_volume **ret)
+{
+    int r = txn_get(t, &TEST_VOLUME_KIND, volume_id, ret);
+    if (r == 0 && *ret && !str_eq((*ret)->server_id, server_id))
+        *ret = NULL;
+    return r;
+}
+int volume_attached(struct txn *t, const char *server_id, const char *volume_id, const char *host,
+                    const char *device, bool *ret_changed)
+{
+    struct test_volume *v;
+    int r = volume_of(t, server_id, volume_id, &v);
+    if (r < 0 || !v)
+        return r;
+    *ret_changed = true;
+    v->status = "attached";
+    v->host = host;
+    v->device = device;
+    return txn_put(t, &TEST_VOLUME_KIND, v);
+}
+int volume_detach_begin(struct txn *t, const char *server_id, const char *volume_id, struct fault *fault)
+{
+    struct test_volume *v;
+    int r = volume_of(t, server_id, volume_id, &v);
+    if (r < 0)
+        return r;
+    if (!v)
+        return fault_set(fault, 404, "VolumeNotFound", "not attached");
+    v->status = "detaching";
+    return txn_put(t, &TEST_VOLUME_KIND, v);
+}
+int volume_detached(struct txn *t, const char *server_id, const char *volume_id, bool remove)
+{
+    struct test_volume *v;
+    int r = volume_of(t, server_id, volume_id, &v);
+    if (r < 0 || !v)
+        return r;
+    if (remove)
+        return txn_delete(t, &TEST_VOLUME_KIND, volume_id);
+    v->server_id = v->host = v->device = NULL;
+    v->status = "available";
+    return txn_put(t, &TEST_VOLUME_KIND, v);
+}
+int volume_server_moved(struct txn *t, const char *server_id, const char *host)
+{
+    struct query q = { .kind = &TEST_VOLUME_KIND };
+    struct results l;
+    query_where(&q, txn_arena(t), "server_id", Q_EQ, server_id);
+    int r = txn_list(t, &q, &l);
+    for (size_t i = 0; i < l.n && r == 0; i++) {
+        ((struct test_volume *)l.v[i])->host = host;
+        r = txn_put(t, &TEST_VOLUME_KIND, l.v[i]);
+    }
+    return r;
+}
+int volume_server_place(struct txn *t, const char *server_id, const char **ret_host)
+{
+    (void)t;
+    (void)server_id;
+    *ret_host = NULL;
+    return 0;
+}
+int volume_attachments_of(struct txn *t, const char *server_id, struct attachment_views *ret)
+{
+    static const struct disk_source SOURCE = { .driver = "file", .format = "raw", .path = "/v" };
+    struct query q = { .kind = &TEST_VOLUME_KIND };
+    struct results l;
+    query_where(&q, txn_arena(t), "server_id", Q_EQ, server_id);
+    int r = txn_list(t, &q, &l);
+    for (size_t i = 0; i < l.n && r == 0; i++) {
+        const struct test_volume *v = l.v[i];
+        struct attachment_view *a = vec_add(txn_arena(t), ret);
+        if (!a)
+            return -ENOMEM;
+        *a = (struct attachment_view){ .id = v->head.id, .volume_id = v->head.id, .server_id = server_id,
+                                       .host = v->host, .device = v->device, .status = v->status, .size = 1,
+                                       .source = &SOURCE };
+    }
+    return r;
+}
+
+static int put_volume(struct txn *t, void *arg)
+{
+    return txn_put(t, &TEST_VOLUME_KIND, arg);
+}
+const char *world_volume(struct world *w, bool bootable)
+{
+    struct test_volume v = { .head.id = uuid_new(w->arena), .status = "available", .bootable = bootable };
+    _cleanup_(arena_freep) struct arena *a = arena_new(0);
+    assert(store_write(w->store, a, put_volume, &v) == 0);
+    return v.head.id;
+}
+
 struct test_image { struct object head; const char *name, *owner, *status; };
 static const struct field IMAGE_ROWS[] = {
     FIELD_ID(struct test_image),
@@ -441,6 +593,7 @@ struct world *world_new(void)
     kinds[n++] = &QUOTA_KIND;
     kinds[n++] = &TEST_PORT_KIND;
     kinds[n++] = &TEST_IMAGE_KIND;
+    kinds[n++] = &TEST_VOLUME_KIND;
     kinds[n] = NULL;
     clock_fake(SECONDS(1700000000));
     random_fake(7);
@@ -620,6 +773,13 @@ static void carry_out(struct sim_host *h, const struct server_spec *s)
     o->console_host = "127.0.0.1";
     o->vnc_port = 5900;
     o->serial_path = "/run/yunduo/serial/1";
+    d->n_disks = 0;
+    VEC_FOREACH(k, &s->disks)
+        if (d->n_disks < ARRAY_SIZE(d->disks)) {
+            (void)snprintf(d->disk_ids[d->n_disks], sizeof(d->disk_ids[0]), "%s", k->id);
+            (void)snprintf(d->devices[d->n_disks], sizeof(d->devices[0]), "%s", k->device ? k->device : "vda");
+            d->n_disks++;
+        }
 }
 
 /* One poll and one report. */
@@ -660,6 +820,9 @@ static void host_turn(struct world *w, struct sim_host *h)
             *task = (struct observed_task){ .id = snapshot->id, .kind = "snapshot", .state = "done",
                                             .progress = 100 };
         }
+        for (size_t k = 0; k < d->n_disks; k++)
+            d->disks[k] = (struct observed_disk){ .id = d->disk_ids[k], .device = d->devices[k] };
+        d->seen.disks = (__typeof__(d->seen.disks)){ d->disks, d->n_disks, d->n_disks };
         const struct encode_options opt = { .stored = true };
         schema_encode(&SERVER_OBSERVED_SCHEMA, &d->seen, &opt, &o);
         d->seen.tasks = (__typeof__(d->seen.tasks)){ 0 };

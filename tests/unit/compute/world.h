@@ -61,6 +61,9 @@ void world_flavors(struct world *w);
 /* A server of demo's by name; returns its id in memory of the world. */
 const char *world_boot(struct world *w, const char *name);
 
-extern const struct kind TEST_PORT_KIND, TEST_IMAGE_KIND;
+/* A volume nobody has; its id in memory of the world. */
+const char *world_volume(struct world *w, bool bootable);
+
+extern const struct kind TEST_PORT_KIND, TEST_IMAGE_KIND, TEST_VOLUME_KIND;
 
 #endif
