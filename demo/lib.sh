@@ -8,8 +8,8 @@ run=$demo_dir/run
 bin=${YUN_BIN:-$top/build/src/cmd}
 listen=${YUN_LISTEN:-127.0.0.1:8700}
 image=$top/build-guest/tinycloud.qcow2
-# everything that is ours inside a libvirtd of somebody else's carries this in its name
-domain_prefix=yunduo-
+# where our own libvirtd listens, when the machine runs none
+own_uri="qemu+unix:///system?socket=$run/libvirt/run/libvirt-sock"
 
 # alive NAME: the daemon whose pid file is NAME.pid runs, and it is the one that was started
 alive()
@@ -43,3 +43,6 @@ stop()
     kill -9 "$pid" 2>/dev/null
     rm -f "$run/$1.pid"
 }
+
+# virsh at the libvirtd that this demo uses
+virsh_here() { virsh -q -c "$(cat "$run/libvirt-uri" 2>/dev/null || echo qemu:///system)" "$@"; }
