@@ -45,4 +45,4 @@ stop()
 }
 
 # virsh at the libvirtd that this demo uses
-virsh_here() { virsh -q -c "$(cat "$run/libvirt-uri" 2>/dev/null || echo qemu:///system)" "$@"; }
+virsh_here() { timeout 120 virsh -q -c "$(cat "$run/libvirt-uri" 2>/dev/null || echo qemu:///system)" "$@"; }
