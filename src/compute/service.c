@@ -71,21 +71,10 @@ static int version_show(struct call *c)
     return 0;
 }
 
-/* Nova has no extensions any more; clients of old still ask. */
-static int extensions_list(struct call *c)
-{
-    json_open_object(&c->out);
-    json_put_array(&c->out, "extensions");
-    json_close_array(&c->out);
-    json_close_object(&c->out);
-    return 0;
-}
-
 static const struct route VERSION_ROUTES[] = {
     { "GET", "/", versions_list, NULL, ROUTE_PUBLIC | ROUTE_NO_VERSION, .doc = "The versions of this API." },
     { "GET", "/v2.1", version_show, NULL, ROUTE_PUBLIC, .doc = "The version document." },
     { "GET", "/v2", version_show, NULL, ROUTE_PUBLIC, .doc = "The version document of the API of old." },
-    { "GET", "/v2.1/extensions", extensions_list, NULL, 0, .doc = "Always empty." },
 };
 static const struct policy_rule VERSION_RULES[] = {
     { "os_compute_api:os-admin", RULE_ADMIN, "What only administrators may." },
@@ -96,7 +85,7 @@ static COMPUTE_PART(VERSION_PART, VERSION_ROUTES, VERSION_RULES);
 
 static const struct compute_part *const PARTS[] = {
     &VERSION_PART, &FLAVOR_PART, &SERVER_PART, &SERVER_VIEW_PART, &SERVER_LIST_PART, &SERVER_CREATE_PART,
-    &ACTION_PART, &RECORD_PART, &ATTACH_PART, &MIGRATION_PART, &QUESTION_PART, &CONSOLE_PART, &VOLUME_PART,
+    &ACTION_PART, &RECORD_PART, &ATTACH_PART, &MIGRATION_PART, &QUESTION_PART, &CONSOLE_PART, &VOLUME_PART, &EVENT_PART,
     &KEYPAIR_PART, &HOST_PART, &AGGREGATE_PART, &LIMIT_PART, &IMAGE_PART,
 };
 
