@@ -5,6 +5,8 @@
 
 #include <errno.h>
 
+#define MAC_TRIES 16
+
 void standard_new(struct arena *a, struct object *head, struct standard *s, const char *project_id)
 {
     head->id = uuid_new(a);
@@ -107,6 +109,21 @@ static bool trusted(const struct port *p)
     return str_starts(p->device_owner, "network:");
 }
 
+/* With some thousand ports on a network, two of the 2^24 below a prefix do meet. */
+static int free_mac(struct txn *t, const char *mac_prefix, struct port *p)
+{
+    struct arena *a = txn_arena(t);
+    struct port *other = p;
+    int r = 0;
+    for (int i = 0; i < MAC_TRIES && r == 0 && other; i++) {
+        p->mac_address = mac_random(a, mac_prefix);
+        if (!p->mac_address)
+            return -ENOMEM;
+        r = txn_find_by(t, &PORT_KIND, "mac", arena_printf(a, "%s/%s", p->network_id, p->mac_address), &other);
+    }
+    return r;
+}
+
 int port_make(struct txn *t, const char *mac_prefix, struct port *p, const struct network *n, bool none_given,
               bool groups_given, struct fault *f)
 {
@@ -121,11 +138,12 @@ int port_make(struct txn *t, const char *mac_prefix, struct port *p, const struc
     p->dns_name = str_or(p->dns_name, "");
     p->attached = p->std.created_at;
     p->status = "DOWN";
-    if (!p->mac_address)
-        p->mac_address = mac_random(a, mac_prefix);
+    int r = p->mac_address ? 0 : free_mac(t, mac_prefix, p);
+    if (r < 0)
+        return r;
     if (!p->mac_address || !(p->mac_address = mac_text(a, p->mac_address)))
         return -ENOMEM;
-    int r = addresses_fill(t, p, none_given, NULL, f);
+    r = addresses_fill(t, p, none_given, NULL, f);
     if (r == 0 && !groups_given && p->port_security_enabled && !trusted(p) && !str_empty(p->std.project_id)) {
         const char *id;
         r = default_group(t, p->std.project_id, &id);
@@ -162,10 +180,15 @@ int port_drop(struct txn *t, const struct port *p)
 
 /* ---- the DHCP port ---- */
 
+static const char *dhcp_device(struct arena *a, const char *network_id)
+{
+    return arena_printf(a, "dhcp-%s", network_id);
+}
+
 int find_dhcp_port(struct txn *t, const char *network_id, struct port **ret)
 {
     struct query q = { .kind = &PORT_KIND };
-    if (!query_where(&q, txn_arena(t), "network_id", Q_EQ, network_id) ||
+    if (!query_where(&q, txn_arena(t), "device_id", Q_EQ, dhcp_device(txn_arena(t), network_id)) ||
         !query_where(&q, txn_arena(t), "device_owner", Q_EQ, OWNER_DHCP))
         return -ENOMEM;
     return txn_find(t, &q, ret);
@@ -221,7 +244,7 @@ int dhcp_port_follow(struct txn *t, const char *mac_prefix, const struct network
     p.std.project_id = n->std.project_id;
     p.admin_state_up = true;
     p.device_owner = OWNER_DHCP;
-    p.device_id = arena_printf(a, "dhcp-%s", n->head.id);
+    p.device_id = dhcp_device(a, n->head.id);
     p.host = n->host;
     r = port_make(t, mac_prefix, &p, n, false, true, f);
     /* A subnet without a free address can exist, it just has no DHCP server yet. */

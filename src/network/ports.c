@@ -24,23 +24,54 @@ static bool port_visible(struct call *c, const void *object)
     return call_is_admin(c) || str_eq(p->std.project_id, c->auth->project_id) || owns_network(c, p->network_id);
 }
 
-static int port_scope(struct call *c, struct query *q)
+/* Ports of others on the project's networks: two ranges of an index for each network, mostly empty. */
+static int foreign_ports(struct call *c, const char *project, struct strv *ret)
 {
-    if (call_is_admin(c))
-        return 0;
-    const char *project = str_or(c->auth->project_id, "");
+    static const enum query_op SIDES[] = { Q_LT, Q_GT };
     struct query networks = { .kind = &NETWORK_KIND };
     struct results l = { 0 };
+    struct strv ids = { 0 };
     if (!query_where(&networks, c->arena, "project_id", Q_EQ, project))
         return -ENOMEM;
     int r = txn_list(c->txn, &networks, &l);
-    struct condition *own = query_where(q, c->arena, "project_id", Q_EQ, project);
-    struct condition *here = own && r == 0 ? query_where(q, c->arena, "network_id", Q_IN, NULL) : NULL;
-    if (!here)
-        return r < 0 ? r : -ENOMEM;
-    for (size_t i = 0; i < l.n; i++)
-        if (!vec_push(c->arena, &here->list, ((struct object *)l.v[i])->id))
+    for (size_t i = 0; r == 0 && i < l.n; i++)
+        if (!vec_push(c->arena, &ids, ((struct object *)l.v[i])->id))
             return -ENOMEM;
+    for (size_t side = 0; r == 0 && ids.n && side < ARRAY_SIZE(SIDES); side++) {
+        struct query q = { .kind = &PORT_KIND };
+        struct condition *here = query_where(&q, c->arena, "network_id", Q_IN, NULL);
+        struct results ports = { 0 };
+        if (!here)
+            return -ENOMEM;
+        here->list = ids;
+        if (!query_where(&q, c->arena, "project_id", SIDES[side], project))
+            return -ENOMEM;
+        r = txn_list(c->txn, &q, &ports);
+        for (size_t i = 0; r == 0 && i < ports.n; i++)
+            if (!vec_push(c->arena, ret, ((struct object *)ports.v[i])->id))
+                return -ENOMEM;
+    }
+    return r;
+}
+
+/* The project's own, and those on its networks. Where there are only its own, one index gives them in order. */
+static int port_scope(struct call *c, struct query *q)
+{
+    const char *project = str_or(c->auth->project_id, "");
+    struct strv foreign = { 0 };
+    if (call_is_admin(c))
+        return 0;
+    int r = foreign_ports(c, project, &foreign);
+    if (r < 0)
+        return r;
+    if (!query_where(q, c->arena, "project_id", Q_EQ, project))
+        return -ENOMEM;
+    if (!foreign.n)
+        return 0;
+    struct condition *others = query_where(q, c->arena, "id", Q_IN, NULL);
+    if (!others)
+        return -ENOMEM;
+    others->list = foreign;
     q->where.v[q->where.n - 1].any = q->where.v[q->where.n - 2].any = 2;
     return 0;
 }
