@@ -200,7 +200,7 @@ static bool is_json_type(const char *type)
            STREQ(type, "application/octet-stream") || STREQ(type, "*/*") || !*type;
 }
 
-static int read_body(struct call *c)
+int api_read_body(struct call *c)
 {
     const struct route *route = c->route;
     if (route->sink || (route->flags & ROUTE_ANY_BODY))
@@ -239,7 +239,7 @@ static void api_handle(struct http_request *rq, void *app)
 {
     (void)app;
     struct call *c = rq->app_data;
-    int r = read_body(c);
+    int r = api_read_body(c);
     if (!r)
         r = c->route->verb(c);
     answer_result(c, r);

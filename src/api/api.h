@@ -182,6 +182,14 @@ int call_require_project(struct call *c, const char *rule, const char *project_i
 /* An administrator of the whole cloud (role admin in any scope). */
 bool call_is_admin(const struct call *c);
 
+/* Calls a route of any service as this caller, within this process: for services that pass on
+ * what another one owns. 'path' has the prefix and may have a query; 'body' may be null. Not inside
+ * a transaction; routes that stream or answer by themselves can't be called. 0 with the status and
+ * the body (the caller's to decref; null when empty), of refusals too: then *ret_message is the
+ * sentence. Negative when broken. */
+int call_service(struct call *c, const char *method, const char *path, const json_t *body, int *ret_status,
+                 json_t **ret_body, const char **ret_message);
+
 /* "http://host:port/network" as the client reached us (X-Forwarded-* are honoured when configured). */
 const char *call_base_url(struct call *c);
 const char *call_service_url(struct call *c, const char *service_name);

@@ -40,6 +40,11 @@ int version_settle(struct call *c);
 /* The headers that tell the version in force. */
 void version_headers(struct call *c);
 
+/* ---- api.c ---- */
+
+/* Parses and decodes the body as the route says. As a verb. */
+int api_read_body(struct call *c);
+
 /* ---- answer.c ---- */
 
 /* Renders c->fault and answers with it. */

@@ -234,7 +234,9 @@ static int check_remote(struct call *c, struct security_rule *r)
         if ((net.first.version == 4) != STREQ(r->ethertype, "IPv4"))
             return call_fault(c, 400, "SecurityGroupRuleParameterConflict", "Conflicting value ethertype %s for CIDR %s",
                               r->ethertype, r->remote_ip_prefix);
-        r->remote_ip_prefix = cidr_text(c->arena, net);
+        /* kept as it was given; hosts look at the network only */
+        if (!strchr(r->remote_ip_prefix, '/'))
+            r->remote_ip_prefix = cidr_text(c->arena, net);
     }
     return 0;
 }
@@ -291,8 +293,10 @@ static int rule_taken(struct call *c, const void *object)
 static int rule_render(struct call *c, const void *object, struct json_out *o, bool full)
 {
     (void)full;
+    const char *prefix = ((const struct security_rule *)object)->remote_ip_prefix;
+    struct cidr net;
     if (resource_wants(c, "normalized_cidr"))
-        json_put_string(o, "normalized_cidr", ((const struct security_rule *)object)->remote_ip_prefix);
+        json_put_string(o, "normalized_cidr", prefix && cidr_parse(prefix, false, &net) ? cidr_text(c->arena, net) : NULL);
     return 0;
 }
 
