@@ -179,6 +179,9 @@ static int create_write(struct call *c)
     b->availability_zone = v->availability_zone;
     b->host = v->host;
     b->size = v->size;
+    b->volume_metadata = v->metadata;
+    b->image_metadata = v->image_metadata;
+    b->bootable = v->bootable;
     b->data_timestamp = s ? s->created_at : b->created_at;
     r = backup_put(c->txn, b);
     if (r == 0 && !s) {
@@ -272,6 +275,9 @@ static int restore_write(struct call *c)
     if (!str_eq(v->host, b->host))
         return invalid(c, "Invalid volume: the backup lies on another host than the volume.");
     v->status = "restoring-backup";
+    v->metadata = b->volume_metadata;
+    v->image_metadata = b->image_metadata;
+    v->bootable = b->bootable;
     v->backup_id = b->head.id;
     b->status = "restoring";
     r = errand_begin(c->txn, v, ITEM_RESTORE, b->head.id, NULL);

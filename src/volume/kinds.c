@@ -34,6 +34,7 @@ static const struct field VOLUME_ROWS[] = {
     ROW("source", FIELD_OBJECT, volume, source, 0, .sub = &DISK_SOURCE_SCHEMA),
     ROW("image", FIELD_OBJECT, volume, image, 0, .sub = &SERVER_IMAGE_SCHEMA),
     T(volume, created_at, FS), T(volume, updated_at, FS), T(volume, launched_at, 0),
+    ROW("display_name", FIELD_STRING, volume, name, SORT), /* the name of old, in sort keys */
 };
 static SCHEMA(VOLUME_SCHEMA, struct volume, VOLUME_ROWS);
 static void volume_keys(const void *object, struct key_sink *k)
@@ -62,6 +63,7 @@ static const struct field SNAPSHOT_ROWS[] = {
     S(snapshot, group_snapshot_id, FILTER | INDEX), S(snapshot, type_id, 0), S(snapshot, name_id, FILTER | INDEX),
     I(snapshot, size, FS), B(snapshot, deleting, FILTER), B(snapshot, bootable, 0), M(snapshot, metadata),
     M(snapshot, image_metadata), T(snapshot, created_at, FS), T(snapshot, updated_at, FS),
+    ROW("display_name", FIELD_STRING, snapshot, name, SORT), /* the name of old, in sort keys */
 };
 static SCHEMA(SNAPSHOT_SCHEMA, struct snapshot, SNAPSHOT_ROWS);
 static void snapshot_keys(const void *object, struct key_sink *k)
@@ -78,6 +80,7 @@ static const struct field BACKUP_ROWS[] = {
     S(backup, description, 0), S(backup, status, FS), S(backup, fail_reason, 0), S(backup, container, 0),
     S(backup, availability_zone, 0), S(backup, host, FILTER | INDEX), S(backup, hash, 0), I(backup, size, FS),
     I(backup, object_count, 0), B(backup, incremental, FILTER), B(backup, deleting, 0), M(backup, metadata),
+    M(backup, volume_metadata), M(backup, image_metadata), B(backup, bootable, 0),
     T(backup, created_at, FS), T(backup, updated_at, FS), T(backup, data_timestamp, FS),
 };
 static SCHEMA(BACKUP_SCHEMA, struct backup, BACKUP_ROWS);

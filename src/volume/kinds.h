@@ -66,6 +66,8 @@ struct backup {
     int64_t size, object_count;
     bool incremental, deleting;
     struct strmap metadata;
+    struct strmap volume_metadata, image_metadata;  /* of the volume, to be restored with it */
+    bool bootable;
     usec_t created_at, updated_at, data_timestamp;
 };
 

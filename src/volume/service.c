@@ -68,7 +68,7 @@ static VOLUME_PART(VERSION_PART, VERSION_ROUTES);
 
 static const struct volume_part *const PARTS[] = {
     &VERSION_PART, &VOLUMES_PART, &VOLUME_ACTIONS_PART, &METADATA_PART, &ATTACHMENTS_PART, &SNAPSHOTS_PART, &TYPES_PART,
-    &QOS_PART, &QUOTAS_PART, &MESSAGES_PART, &BACKUPS_PART,
+    &QOS_PART, &QUOTAS_PART, &MESSAGES_PART, &BACKUPS_PART, &TRANSFERS_PART, &OPERATE_PART,
 };
 
 static struct route routes[400];
@@ -224,7 +224,10 @@ static void page_links(struct call *c, const struct resource *r, const struct re
                        struct json_out *o)
 {
     (void)q;
-    if (!l->more || !l->n)
+    /* A full page has a next one, be it empty: Cinder does not look ahead. */
+    const char *limit = call_arg(c, "limit");
+    bool full = limit && l->n && (size_t)strtoull(limit, NULL, 10) == l->n;
+    if (!l->n || (!l->more && !full))
         return;
     json_put_array(o, arena_printf(c->arena, "%s_links", r->many));
     link_out(o, "next", call_link(c, "marker", ((struct object *)l->v[l->n - 1])->id, "offset"));

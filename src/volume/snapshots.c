@@ -163,11 +163,11 @@ static int create_write(struct call *c)
     struct snapshot *s;
     bool force = c->minor >= 66;
     int r = body_object(c, "snapshot", &in);
-    r = r ? r : body_text(c, in, "volume_id", true, &volume_id);
+    r = r ? r : body_text(c, in, "volume_id", !json_is_null(json_object_get(in, "volume_id")), &volume_id);
     r = r ? r : take_name(c, in, &name, &description);
     r = r ? r : take_metadata(c, json_object_get(in, "metadata"), &metadata);
     r = r ? r : body_bool(c, in, "force", &force);
-    r = r ? r : volume_get(c, volume_id, &v);
+    r = r ? r : volume_get(c, str_or(volume_id, "None"), &v);
     if (r)
         return r;
     if (c->minor >= 66 && json_object_get(in, "force") && !force)

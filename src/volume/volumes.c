@@ -571,6 +571,8 @@ static int restore_into(struct call *c, const struct new_volume *n, struct volum
         return r;
     r = errand_begin(c->txn, v, ITEM_RESTORE, n->backup_id, NULL);
     v->status = "restoring-backup";
+    v->bootable = b->bootable;
+    v->image_metadata = b->image_metadata;
     v->previous_status = "available";
     return r ? r : volume_put(c->txn, v);
 }
