@@ -98,6 +98,8 @@ static int service_write(struct call *c)
         if (STREQ(((struct backend *)l.v[i])->head.id, host) || STREQ(((struct backend *)l.v[i])->host, host))
             b = l.v[i];
     bool known = !binary || STREQ(binary, "cinder-volume") || STREQ(binary, "cinder-backup");
+    if (r == 0 && !b && (thaw || freeze))
+        return invalid(c, "Invalid input received: there is no host %s.", host);
     if (r == 0 && (!b || !known))
         return call_fault(c, 404, "ServiceNotFound", "Service %s could not be found on host %s.", str_or(binary, ""),
                           host);
