@@ -492,32 +492,22 @@ static int one_bdm(struct call *c, struct order *o, const struct bdm_in *in)
 
 static int boot_order(struct call *c, struct order *o)
 {
-    size_t boots = 0;
     bool zero = false;
     VEC_FOREACH(b, &o->template.bdms) {
         if (b->boot_index < 0)
             continue;
-        boots++;
         zero = zero || b->boot_index == 0;
         VEC_FOREACH(d, &o->template.bdms)
             if (d != b && d->boot_index == b->boot_index)
                 return bdm_bad(c, "Boot sequence for the instance and image/block device mapping combination is not "
                                "valid.");
     }
-    (void)boots;
     if (str_empty(o->in->image) && !zero)
         return call_fault(c, 400, o->template.bdms.n ? "InvalidBDMBootSequence" : "BadRequest", "%s",
                           o->template.bdms.n ?
                           "Block Device Mapping is Invalid: Boot sequence for the instance and image/block device "
                           "mapping combination is not valid." :
                           "Invalid imageRef provided.");
-    if (!str_empty(o->in->image) && zero) {
-        /* The mapping of the image itself is what --image means; anything else at 0 would be a second root. */
-        VEC_FOREACH(b, &o->template.bdms)
-            if (b->boot_index == 0 && !(STREQ(b->source_type, "image") && STREQ(b->destination_type, "local")))
-                return bdm_bad(c, "Boot sequence for the instance and image/block device mapping combination is not "
-                               "valid.");
-    }
     return 0;
 }
 
@@ -567,10 +557,15 @@ static int take_image(struct call *c, struct order *o)
     int r = server_image_check(c, o->in->image, s->flavor, !from_volume, &s->image);
     if (r)
         return r;
+    if (from_volume) {
+        /* The volume is the root; the image was only named. */
+        s->image = NULL;
+        return 0;
+    }
     s->image_ref = o->in->image;
     s->kernel_id = s->image->kernel_id;
     s->ramdisk_id = s->image->ramdisk_id;
-    if (!from_volume && s->flavor->disk == 0)
+    if (s->flavor->disk == 0)
         return call_require(c, "os_compute_api:servers:create:zero_disk_flavor", NULL);
     return 0;
 }
