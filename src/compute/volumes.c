@@ -454,8 +454,17 @@ static int update_write(struct call *c)
     struct bdm *b = bdm_of(s, id);
     if (!b)
         return not_attached(c, s, id);
-    if (!STREQ(in->volume, id))
+    if (!STREQ(in->volume, id)) {
+        struct volume_info *from, *to;
+        r = volume_info(c->txn, s->project_id, call_is_admin(c), in->volume, &to, &c->fault);
+        r = r ? r : volume_info(c->txn, s->project_id, call_is_admin(c), id, &from, &c->fault);
+        if (r)
+            return r;
+        if (from->multiattach)
+            return call_fault(c, 400, "MultiattachSwapVolumeNotSupported", "Swapping multi-attach volumes with more "
+                              "than one read/write attachment is not supported.");
         return call_fault(c, 501, "NotImplemented", "Volumes can't be swapped.");
+    }
     if ((in->device && !str_eq(in->device, b->device_name)) || (in->tag && !str_eq(in->tag, b->tag)) ||
         (in->server && !STREQ(in->server, s->head.id)))
         return call_fault(c, 400, "BadRequest", "Only delete_on_termination can be changed.");
