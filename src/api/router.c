@@ -169,15 +169,17 @@ static bool take_row(struct search *s, const struct node *n, bool tail)
 
 static bool find(struct search *s, const struct node *n, const char *path)
 {
-    if (*path == '/' && path[1] == 0) {
+    if (*path == 0 && (n->rows.n || n->depth))
+        return take_row(s, n, false);
+    if (*path == 0 || path[1] == 0) {
         for (const struct node *c = n->children; c; c = c->next)
             if (c->segment && !c->length)   /* a row that ends with a slash means it */
                 return take_row(s, c, false);
         if (n->rows.n && n->depth <= 1)     /* forgiven near the root ("/v2.0/"); below it is an empty name */
             return take_row(s, n, false);
+        if (*path == 0)
+            return false;
     }
-    if (*path == 0)
-        return take_row(s, n, false);
     const char *segment = path + 1;
     size_t length = strcspn(segment, "/");
     for (const struct node *c = n->children; c; c = c->next) {
