@@ -7,7 +7,6 @@
 #include "compute/internal.h"
 
 #include <errno.h>
-#include <regex.h>
 #include <stdio.h>
 #include <strings.h>
 
@@ -91,14 +90,10 @@ static int text_filters(struct call *c, struct listing *l)
         const char *value = call_arg(c, f->arg);
         if (!value)
             continue;
-        if (!(f->flags & EXACT)) {
-            regex_t expression;
-            if (regcomp(&expression, value, REG_EXTENDED | REG_NOSUB) != 0)
-                return call_fault(c, 400, "ValidationError",
-                                  "Invalid input for query parameters %s. Value: %s. '%s' is not a 'regex'", f->arg,
-                                  value, value);
-            regfree(&expression);
-        }
+        if (!(f->flags & EXACT) && !regexp_usable(value))
+            return call_fault(c, 400, "ValidationError",
+                              "Invalid input for query parameters %s. Value: %s. '%s' is not a 'regex'", f->arg,
+                              value, value);
         if (may_use(c, f))
             query_where(&l->q, c->arena, f->row, f->flags & EXACT ? Q_EQ : Q_REGEX, value);
     }
@@ -158,11 +153,9 @@ static int address_filter(struct call *c, struct listing *l, const char *arg, in
     struct strv ids = { 0 };
     if (!text)
         return 0;
-    regex_t expression;
-    if (regcomp(&expression, text, REG_EXTENDED | REG_NOSUB) != 0)
+    if (!regexp_usable(text))
         return call_fault(c, 400, "ValidationError", "Invalid input for query parameters %s. Value: %s. '%s' is not "
                           "a 'regex'", arg, text, text);
-    regfree(&expression);
     int r = network_devices_by_ip(c->txn, text, version, true, &ids);
     if (r < 0)
         return r;

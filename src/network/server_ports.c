@@ -435,6 +435,8 @@ int network_devices_by_ip(struct txn *t, const char *expression, int version, bo
         return -ENOMEM;
     if (regex && !query_where(&q, a, "device_owner", Q_STARTS, "compute:"))
         return -ENOMEM;
+    if (regex && !regexp_usable(expression))
+        return 0;
     if (regex && regcomp(&re, expression, REG_EXTENDED | REG_NOSUB) != 0)
         return 0;
     struct results l = { 0 };

@@ -10,9 +10,13 @@
 #include <ctype.h>
 #include <regex.h>
 
+/* Counted repetitions are written out: so many pieces may come of them. */
+enum { PIECES_MAX = 32768 };
+
 static bool modest(const char *p)
 {
-    if (strlen(p) > 255)
+    size_t pieces = strlen(p);
+    if (pieces > 255)
         return false;
     int braces = 0;
     for (; *p; p++) {
@@ -24,13 +28,28 @@ static bool modest(const char *p)
             int digits = 0;
             if (++braces > 2)
                 return false;
+            size_t count = 0, most = 1;
             for (const char *d = p + 1; isdigit((unsigned char)*d) || *d == ','; d++) {
                 digits = *d == ',' ? 0 : digits + 1;
                 if (digits > 2)
                     return false;
+                count = *d == ',' ? 0 : count * 10 + (size_t)(*d - '0');
+                most = MAX(most, count);
             }
+            pieces *= most;
+            if (pieces > PIECES_MAX)
+                return false;
         }
     }
+    return true;
+}
+
+bool regexp_usable(const char *source)
+{
+    regex_t regex;
+    if (!modest(source) || regcomp(&regex, source, REG_EXTENDED | REG_NOSUB) != 0)
+        return false;
+    regfree(&regex);
     return true;
 }
 

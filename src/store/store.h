@@ -197,4 +197,8 @@ int watch_next(struct watch *w, usec_t timeout, struct change *ret, size_t max, 
 /* Wakes a waiting watch_next(), which returns with none: for stopping. */
 void watch_interrupt(struct watch *w);
 
+/* Whether Q_REGEX takes the pattern: right, and none that could use up memory or time. Whoever compiles
+ * what a client wrote asks this first. */
+bool regexp_usable(const char *pattern);
+
 #endif

@@ -81,6 +81,7 @@ static void operations(void **state)
         { "name", Q_REGEX, "(", NULL, false, "" },
         { "name", Q_REGEX, "(a{99}{99}){99}", NULL, false, "" },
         { "name", Q_REGEX, "(a)\\1", NULL, false, "" },
+        { "name", Q_REGEX, "^((a|bbbbbbbbbb){1,60}){1,99}", NULL, false, "" },
         { "project", Q_EQ, "P1", NULL, false, "" },
         { "project", Q_EQ, "P1", NULL, true, "a,b,f" },
         { "project", Q_CONTAINS, "1", NULL, false, "a,b,f" },
