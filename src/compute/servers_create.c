@@ -596,13 +596,12 @@ static int quota_take(struct call *c, const struct order *o, int64_t *ret_count)
     int64_t n = o->count_max;
     for (size_t i = 0; i < ARRAY_SIZE(TAKES); i++) {
         int64_t used = 0, limit = 0;
-        int r = 1;
-        while (n >= o->count_min &&
-               (r = quota_fits(c->txn, &COMPUTE_QUOTAS, str_or(c->auth->project_id, ""), TAKES[i].name,
-                               TAKES[i].each * n, &used, &limit)) == 1)
-            n--;
+        int r = quota_fits(c->txn, &COMPUTE_QUOTAS, str_or(c->auth->project_id, ""), TAKES[i].name, TAKES[i].each * n,
+                           &used, &limit);
         if (r < 0)
             return r;
+        if (r == 1)
+            n = MIN(n - 1, (limit - used) / MAX(TAKES[i].each, (int64_t)1));
         if (n < o->count_min)
             return call_fault(c, 403, "TooManyInstances", "Quota exceeded for %s: Requested %lld, but already used "
                               "%lld of %lld %s", TAKES[i].name, (long long)(TAKES[i].each * o->count_min),
