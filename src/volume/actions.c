@@ -389,6 +389,9 @@ ACTION(upload)
     }
     if (r)
         return r;
+    if (visibility && STREQ(visibility, "public") && !call_is_admin(c))
+        return call_fault(c, 403, "PolicyNotAuthorized", "Policy doesn't allow volume_extension:volume_actions:"
+                          "upload_public to be performed.");
     for (size_t i = 0; i < ARRAY_SIZE(FORMATS); i++)
         good |= !disk_format || STREQ(FORMATS[i], disk_format);
     if (!good)

@@ -137,8 +137,11 @@ int volume_server_place(struct txn *t, const char *server_id, const char **ret_h
     *ret_host = NULL;
     int r = list_by(t, &ATTACHMENT_KIND, "server_id", server_id, &l);
     for (size_t i = 0; i < l.n && r == 0; i++) {
+        const struct attachment *a = l.v[i];
         struct volume *v;
-        r = txn_get(t, &VOLUME_KIND, ((struct attachment *)l.v[i])->volume_id, &v);
+        if (!a->compute)
+            continue;           /* anybody can say so of any server */
+        r = txn_get(t, &VOLUME_KIND, a->volume_id, &v);
         if (r == 0 && v && !v->shared && v->host)
             *ret_host = v->host;
     }
