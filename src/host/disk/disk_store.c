@@ -257,7 +257,7 @@ static int format_file(const struct local *l, const char *path, struct fault *fa
         return 0;
     if (str_eq(fs, "swap"))
         return run_tool(ARGV("mkswap", path));
-    if (str_starts(fs, "ext"))
+    if (STREQ(fs, "ext2") || STREQ(fs, "ext3") || STREQ(fs, "ext4"))
         return run_tool(ARGV("mkfs", "-t", fs, "-q", "-F", "-L", l->disk->id, path));
     if (STREQ(fs, "xfs"))
         return run_tool(ARGV("mkfs.xfs", "-q", "-f", path));
