@@ -126,8 +126,17 @@ __attribute__((constructor)) static void join_parts(void)
     }
 }
 
+static int server_project(struct txn *t, const char *server_id, const char **ret)
+{
+    struct compute_server_info *i;
+    int r = compute_server_info(t, server_id, &i);
+    *ret = r == 0 && i ? i->project_id : NULL;
+    return r;
+}
+
 static int service_start(struct api *api)
 {
+    network_server_project = server_project;
     struct compute_state *st = compute_state_new();
     if (!st)
         return -ENOMEM;

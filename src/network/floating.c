@@ -26,6 +26,9 @@ static int lead_to(struct call *c, struct floating_ip *f)
         return r;
     if (!p || !PORT_RESOURCE.visible(c, p))
         return neutron_absent(c, &PORT_RESOURCE, f->port_id);
+    if (!call_is_admin(c) && !str_eq(p->std.project_id, f->std.project_id))
+        return call_fault(c, 400, "BadRequest", "Bad floatingip request: Port %s is associated with a different tenant than "
+                          "Floating IP %s and therefore cannot be bound.", f->port_id, f->head.id);
     const struct port_ip *target = NULL;
     VEC_FOREACH(ip, &p->fixed_ips) {
         struct ip v;

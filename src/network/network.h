@@ -14,6 +14,9 @@
 extern const struct service NETWORK_SERVICE;
 extern const struct kind PORT_KIND;
 
+/* Whose a server is, told by the compute slice where there is one: *ret stays null when there is no such server. */
+extern int (*network_server_project)(struct txn *t, const char *server_id, const char **ret);
+
 /* What a request for a server says of one interface. */
 struct port_wish {
     const char *network_id;         /* or */

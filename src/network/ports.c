@@ -3,6 +3,9 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <strings.h>
+
+int (*network_server_project)(struct txn *t, const char *server_id, const char **ret);
 
 static bool given(const struct call *c, size_t offset)
 {
@@ -191,6 +194,58 @@ static int check_security(struct call *c, struct port *p)
     return 0;
 }
 
+/* What Neutron's policy leaves to administrators and, but for devices, to the network's owner: on a network that
+ * others share, a port with an address or without protection of its own choice can pose as any other. */
+static int check_policy(struct call *c, const struct network *n, const struct port *old, const struct port *p)
+{
+    static const char *const OURS[] = { "network:router", OWNER_DHCP, OWNER_FLOATING_IP };
+    const char *verb = old ? "update" : "create", *what = NULL, *owner = str_or(p->device_owner, "");
+    if (call_is_admin(c))
+        return 0;
+    bool own = str_eq(n->std.project_id, c->auth->project_id);
+    if (!str_eq(owner, old ? str_or(old->device_owner, "") : "")) {
+        for (size_t i = 0; i < ARRAY_SIZE(OURS); i++)
+            if (str_starts(owner, OURS[i]))
+                what = "device_owner";
+        if (str_starts(owner, "network:") && !own)
+            what = "device_owner";
+    }
+    if (!own && p->mac_address && (!old || strcasecmp(p->mac_address, old->mac_address) != 0))
+        what = "mac_address";
+    if (!own && PORT_GIVEN(c, port_security_enabled) && !p->port_security_enabled &&
+        (old ? old->port_security_enabled : n->port_security_enabled))
+        what = "port_security_enabled";
+    if (!own && PORT_GIVEN(c, allowed_address_pairs) && p->allowed_address_pairs.n)
+        what = "allowed_address_pairs";
+    for (size_t i = 0; !own && PORT_GIVEN(c, fixed_ips) && i < p->fixed_ips.n; i++) {
+        const char *ip = p->fixed_ips.v[i].ip_address;
+        bool had = !ip;
+        for (size_t j = 0; old && j < old->fixed_ips.n; j++)
+            had |= str_eq(ip, old->fixed_ips.v[j].ip_address);
+        if (!had)
+            what = "fixed_ips:ip_address";
+    }
+    return what ? call_fault(c, 403, "PolicyNotAuthorized", "rule:%s_port:%s is disallowed by policy", verb, what) : 0;
+}
+
+/* A port belongs to the server or router that its device_id names, so the name can't be another project's. */
+static int check_device(struct call *c, const struct port *old, const struct port *p)
+{
+    struct router *router;
+    const char *project = NULL;
+    if (call_is_admin(c) || str_empty(p->device_id) || (old && str_eq(old->device_id, p->device_id)))
+        return 0;
+    int r = txn_get(c->txn, &ROUTER_KIND, p->device_id, &router);
+    if (r == 0 && router)
+        project = router->std.project_id;
+    else if (r == 0 && network_server_project)
+        r = network_server_project(c->txn, p->device_id, &project);
+    if (r == 0 && project && !str_eq(project, c->auth->project_id))
+        return call_fault(c, 409, "DeviceIDNotOwnedByTenant", "The following device_id %s is not owned by your tenant or "
+                          "matches another tenants router.", p->device_id);
+    return r;
+}
+
 static int port_create(struct call *c, void *object)
 {
     struct port *p = object;
@@ -203,8 +258,10 @@ static int port_create(struct call *c, void *object)
         return neutron_absent(c, &NETWORK_RESOURCE, p->network_id);
     if (!call_is_admin(c) && !network_usable(c->txn, n, c->auth->project_id))
         return call_fault(c, 403, "PolicyNotAuthorized", "rule:create_port is disallowed by policy");
-    if (!call_is_admin(c) && str_starts(p->device_owner, "network:") && !str_eq(n->std.project_id, c->auth->project_id))
-        return call_fault(c, 403, "PolicyNotAuthorized", "rule:create_port:device_owner is disallowed by policy");
+    r = check_policy(c, n, NULL, p);
+    r = r ? r : check_device(c, NULL, p);
+    if (r)
+        return r;
     if (!PORT_GIVEN(c, port_security_enabled))
         p->port_security_enabled = n->port_security_enabled;
     r = neutron_tell(c, quota_take(c->txn, p->std.project_id, "port", 1, &f), &f);
@@ -234,7 +291,16 @@ static int port_update(struct call *c, const void *before, void *object)
     const struct port *old = before;
     struct port *p = object;
     struct fault f;
-    int r = check_groups(c, p);
+    struct network *n;
+    int r = txn_get(c->txn, &NETWORK_KIND, p->network_id, &n);
+    if (r < 0)
+        return r;
+    if (!n)
+        return neutron_absent(c, &NETWORK_RESOURCE, p->network_id);
+    r = check_policy(c, n, old, p);
+    r = r ? r : check_device(c, old, p);
+    if (r == 0)
+        r = check_groups(c, p);
     if (r == 0)
         r = check_security(c, p);
     if (r == 0)

@@ -100,6 +100,23 @@ static int router_render(struct call *c, const void *object, struct json_out *o,
 
 /* ---- the gateway ---- */
 
+/* Addresses out there of one's choice, and guests that appear there under their own, are for administrators. */
+static int check_gateway_policy(struct call *c, const struct router_gateway *g, const struct port *old)
+{
+    const char *what = g->enable_snat == TRI_FALSE ? "enable_snat" : NULL;
+    VEC_FOREACH(wished, &g->external_fixed_ips) {
+        bool had = !wished->ip_address;
+        for (size_t i = 0; old && i < old->fixed_ips.n; i++)
+            had |= str_eq(wished->ip_address, old->fixed_ips.v[i].ip_address);
+        if (!had)
+            what = "external_fixed_ips";
+    }
+    if (!what || call_is_admin(c))
+        return 0;
+    return call_fault(c, 403, "PolicyNotAuthorized", "rule:update_router:external_gateway_info:%s is disallowed by policy",
+                      what);
+}
+
 /* What r->gateway wishes; null, or without a network: none. */
 static int set_gateway(struct call *c, struct router *r)
 {
@@ -136,6 +153,9 @@ static int set_gateway(struct call *c, struct router *r)
     if (!n->external)
         return call_fault(c, 400, "BadRequest", "Bad router request: Network %s is not an external network.",
                           g->network_id);
+    e = check_gateway_policy(c, g, old);
+    if (e)
+        return e;
     if (g->enable_snat != TRI_NULL || !old)
         r->enable_snat = g->enable_snat != TRI_NULL ? g->enable_snat : TRI_TRUE;
     struct port p = { 0 };
@@ -308,6 +328,11 @@ static int make_leg(struct call *c, struct router *r, const char *subnet_id, str
     if (!s->gateway_ip)
         return call_fault(c, 400, "BadRequest", "Bad router request: Subnet for router interface must have a gateway "
                           "IP.");
+    /* Whoever has the gateway's address has everybody's traffic: it takes the owner, or a policy for this project. */
+    if (!call_is_admin(c) && !str_eq(s->std.project_id, c->auth->project_id) &&
+        !shared_with(c->txn, "network", "access_as_shared", s->network_id, c->auth->project_id))
+        return call_fault(c, 400, "BadRequest", "Bad router request: Cannot add interface to router because subnet %s is "
+                          "not owned by project making the request.", subnet_id);
     e = check_leg(c, r, s);
     if (e == 0)
         e = txn_get(c->txn, &NETWORK_KIND, s->network_id, &n);
@@ -348,6 +373,9 @@ static int leg_by_port(struct call *c, struct router *r, const char *port_id)
         return e;
     if (!p || !PORT_RESOURCE.visible(c, p))
         return neutron_absent(c, &PORT_RESOURCE, port_id);
+    e = neutron_own(c, &PORT_RESOURCE, p);
+    if (e)
+        return e;
     if (!str_empty(p->device_id))
         return call_fault(c, 409, "PortInUse", "Unable to complete operation on port %s for network %s. Port already "
                           "has an attached device %s.", p->head.id, p->network_id, p->device_id);

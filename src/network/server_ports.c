@@ -129,7 +129,7 @@ struct taking {
     struct txn *t;
     const char *mac_prefix, *project_id, *server_id, *server_name, *zone;
     struct strv groups;
-    bool groups_given;
+    bool groups_given, admin;
     int64_t order;
     struct fault *fault;
 };
@@ -182,6 +182,9 @@ static int take_new(struct taking *k, const struct port_wish *w, struct port **r
         *ret = NULL;
         return r;
     }
+    if (w->fixed_ip && !k->admin && !str_eq(n->std.project_id, k->project_id))
+        return fault_set(k->fault, 403, "PolicyNotAuthorized", "rule:create_port:fixed_ips:ip_address is disallowed by "
+                         "policy");
     r = quota_take(k->t, k->project_id, "port", 1, k->fault);
     if (r == FAULT)
         return fault_set(k->fault, 403, "PortLimitExceeded", "Maximum number of ports exceeded");
@@ -290,6 +293,7 @@ int network_ports_take(struct call *c, struct txn *t, const char *project_id, co
     struct taking k = {
         .t = t, .mac_prefix = mac_prefix_of(c->api), .project_id = project_id, .server_id = server_id,
         .server_name = str_or(server_name, ""), .zone = zone, .groups_given = groups && groups->n, .fault = fault,
+        .admin = call_is_admin(c),
     };
     struct ports already = { 0 };
     int r = ports_where(t, "device_id", Q_EQ, server_id, &already);

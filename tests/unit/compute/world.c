@@ -252,6 +252,8 @@ static int view(struct txn *t, const struct test_port *p, struct port_view *v)
     return 0;
 }
 
+int (*network_server_project)(struct txn *t, const char *server_id, const char **ret);
+
 int network_ports_take(struct call *c, struct txn *t, const char *project_id, const char *server_id,
                        const char *server_name, const char *zone, const struct port_wish *wishes, size_t n,
                        const struct strv *groups, struct port_views *ret, struct fault *fault)

@@ -169,6 +169,64 @@ static void test_rbac(void **state)
     assert_int_equal(world_int("network.shared"), 1);
 }
 
+static int server_project(struct txn *t, const char *server_id, const char **ret)
+{
+    (void)t;
+    *ret = STREQ(server_id, "demos-server") ? "project-demo" : NULL;
+    return 0;
+}
+
+/* A port names its device: nobody gets into another's server or router by naming it, and a guest on a network that
+ * others share can't pose as one of them. */
+static void test_posing(void **state)
+{
+    struct world *w = *state;
+    struct thing things[16];
+    char path[256], body[400];
+    (void)make_all(w, things);
+    const char *mine = make(w, "other", "/network/v2.0/networks", "network", "{\"name\": \"mine\"}");
+    (void)snprintf(body, sizeof(body), "{\"network_id\": \"%s\"}", mine);
+    const char *port = make(w, "other", "/network/v2.0/ports", "port", body);
+    const struct { const char *device, *owner; int status; } DEVICES[] = {
+        { things[3].id, "", 409 }, { "demos-server", "compute:nova", 409 }, { "demos-server", "", 409 },
+        { things[3].id, "network:router_interface", 403 }, { "x", "network:router_gateway", 403 },
+        { "x", "network:floatingip", 403 }, { "x", "network:dhcp", 403 }, { "my-own", "compute:nova", 200 },
+    };
+    network_server_project = server_project;
+    for (size_t i = 0; i < ARRAY_SIZE(DEVICES); i++) {
+        int status = world_call(w, "other", "POST", "/network/v2.0/ports", "{\"port\": {\"network_id\": \"%s\", "
+                                "\"device_id\": \"%s\", \"device_owner\": \"%s\"}}", mine, DEVICES[i].device,
+                                DEVICES[i].owner);
+        assert_int_equal(status, DEVICES[i].status == 200 ? 201 : DEVICES[i].status);
+        (void)snprintf(path, sizeof(path), "/network/v2.0/ports/%s", port);
+        status = world_call(w, "other", "PUT", path, "{\"port\": {\"device_id\": \"%s\", \"device_owner\": \"%s\"}}",
+                            DEVICES[i].device, DEVICES[i].owner);
+        assert_int_equal(status, DEVICES[i].status);
+    }
+    network_server_project = NULL;
+
+    (void)grant(w, "admin", "network", things[0].id, "*");
+    static const struct { const char *members; int status; } WISHES[] = {
+        { "\"port_security_enabled\": false", 403 }, { "\"mac_address\": \"fa:16:3e:00:00:01\"", 403 },
+        { "\"allowed_address_pairs\": [{\"ip_address\": \"10.0.0.1\"}]", 403 },
+        { "\"fixed_ips\": [{\"ip_address\": \"10.0.0.1\"}]", 403 },
+    };
+    (void)snprintf(body, sizeof(body), "{\"network_id\": \"%s\"}", things[0].id);
+    port = make(w, "other", "/network/v2.0/ports", "port", body);
+    (void)snprintf(path, sizeof(path), "/network/v2.0/ports/%s", port);
+    for (size_t i = 0; i < ARRAY_SIZE(WISHES); i++) {
+        assert_int_equal(world_call(w, "other", "POST", "/network/v2.0/ports", "{\"port\": {\"network_id\": \"%s\", "
+                                    "%s}}", things[0].id, WISHES[i].members), WISHES[i].status);
+        assert_int_equal(world_call(w, "other", "PUT", path, "{\"port\": {%s}}", WISHES[i].members), WISHES[i].status);
+        assert_int_equal(world_call(w, "demo", "POST", "/network/v2.0/ports", "{\"port\": {\"network_id\": \"%s\", "
+                                    "\"security_groups\": [], %s}}", things[0].id, WISHES[i].members), 201);
+    }
+    /* the gateway of a network for all is its owner's to place */
+    (void)snprintf(path, sizeof(path), "/network/v2.0/routers/%s/add_router_interface",
+                   make(w, "other", "/network/v2.0/routers", "router", "{}"));
+    assert_int_equal(world_call(w, "other", "PUT", path, "{\"subnet_id\": \"%s\"}", things[1].id), 400);
+}
+
 static void test_tags(void **state)
 {
     struct world *w = *state;
@@ -220,6 +278,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_matrix, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rbac, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_posing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tags, setup, teardown),
         cmocka_unit_test_setup_teardown(test_quota, setup, teardown),
     };
