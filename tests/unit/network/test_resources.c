@@ -78,6 +78,8 @@ static void test_gateway(void **state)
     assert_int_equal(world_size("router.external_gateway_info.external_fixed_ips"), 1);
     assert_int_equal(world_int("router.external_gateway_info.enable_snat"), 1);
     expect(w, "demo", "PUT", router, say("{\"router\": {\"external_gateway_info\": {\"network_id\": \"%s\", \"enable_snat\": "
+           "false}}}", s.public), 403, "PolicyNotAuthorized");
+    expect(w, "admin", "PUT", router, say("{\"router\": {\"external_gateway_info\": {\"network_id\": \"%s\", \"enable_snat\": "
            "false}}}", s.public), 200, NULL);
     expect(w, "demo", "GET", router, NULL, 200, NULL);
     assert_int_equal(world_int("router.external_gateway_info.enable_snat"), 0);
