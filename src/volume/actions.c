@@ -174,8 +174,14 @@ ACTION(roll_detaching)
 
 static int detach_one(struct call *c, struct volume *v, const json_t *in, bool force)
 {
+    static const char *const GOOD[] = { "available", "attaching", "reserved", "in-use", "detaching" };
     const char *id;
     struct results l;
+    bool good = force;
+    for (size_t i = 0; i < ARRAY_SIZE(GOOD); i++)
+        good |= is(v, GOOD[i]);
+    if (!good)              /* what is being made, given away or deleted isn't made available by this */
+        return invalid(c, "Invalid volume: Unable to detach volume %s in status %s.", v->head.id, v->status);
     int r = body_text(c, in, "attachment_id", false, &id);
     r = r ? r : volume_attachments_list(c->txn, v->head.id, &l);
     if (r)

@@ -119,6 +119,8 @@ static int create_write(struct call *c)
         return r;
     if (!str_eq(v->status, "available"))
         return invalid(c, "Invalid volume: status must be available");
+    if (v->group_id)        /* who deletes the group deletes its volumes */
+        return invalid(c, "Invalid volume: Volume %s is part of a group and can't be transferred.", v->head.id);
     const char *key = arena_strndup(c->arena, uuid_hex_new(c->arena), 16);
     t.volume_id = v->head.id;
     t.project_id = v->project_id;
@@ -174,6 +176,8 @@ static int accept_write(struct call *c)
     r = txn_get(c->txn, &VOLUME_KIND, t->volume_id, &v);
     if (r == 0 && !v)
         return not_found(c);
+    if (r == 0 && !str_eq(v->status, "awaiting-transfer"))
+        return invalid(c, "Invalid volume: Volume %s is in status %s, not awaiting-transfer.", v->head.id, v->status);
     r = r ? r : give(c, t, v);
     return r ? r : render_one(c, t, false, NULL);
 }

@@ -520,12 +520,25 @@ static void a_transfer_needs_its_key(void **state)
                      202);
     const char *id = keep(text("transfer", "id")), *key = keep(text("transfer", "auth_key"));
     assert_string_equal(volume_status(v), "awaiting-transfer");
+    /* what is offered can't be had back to attach it meanwhile */
+    assert_int_equal(call("POST", path("volumes", v, "/action"), "{\"os-detach\": {}}"), 400);
+    assert_string_equal(volume_status(v), "awaiting-transfer");
     const char *accept_path = arena_printf(W.arena, "/volume/v3/p-other/volume-transfers/%s/accept", id);
     assert_int_equal(as("other", 70, "POST", accept_path, "{\"accept\": {\"auth_key\": \"guess\"}}"), 400);
     assert_int_equal(as("other", 70, "POST", accept_path,
                         arena_printf(W.arena, "{\"accept\": {\"auth_key\": \"%s\"}}", key)), 202);
     assert_string_equal(volume_status(v), "gone");
     assert_int_equal(as("other", 70, "GET", arena_printf(W.arena, "/volume/v3/p-other/volumes/%s", v), NULL), 200);
+}
+
+static void public_images_are_administrators(void **state)
+{
+    (void)state;
+    const char *v = make("");
+    settle();
+    assert_int_equal(call("POST", path("volumes", v, "/action"), "{\"os-volume_upload_image\": {\"image_name\": \"i\", "
+                          "\"visibility\": \"public\"}}"), 403);
+    assert_string_equal(volume_status(v), "available");
 }
 
 static void unmanaged_data_stays(void **state)
@@ -555,7 +568,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_life), T(backups_come_back), T(what_fails_is_told), T(no_backend_no_volume), T(late_reports_end_nothing),
         T(one_attachment_two_views), T(quotas_count_what_is_there), T(strangers_see_nothing),
-        T(a_transfer_needs_its_key), T(unmanaged_data_stays),
+        T(a_transfer_needs_its_key), T(public_images_are_administrators),
+        T(unmanaged_data_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
