@@ -307,6 +307,14 @@ static int commit_write(struct call *c)
                           "Image %s could not be found after upload. The image may have been deleted "
                           "during the upload, cleaning up the chunks uploaded.",
                           u->id);
+    /* Uploads at the same time saw the same room when they began. */
+    int64_t left;
+    r = image_quota_left(c->txn, i->owner, u->stage ? "image_stage_total" : "image_size_total", &left);
+    if (r < 0)
+        return r;
+    if (left >= 0 && u->info.size > (uint64_t)left)
+        return call_fault(c, 413, "LimitExceeded",
+                          "The image is larger than the %" PRIi64 " bytes that are allowed.", left);
     if (u->stage) {
         i->staged = u->info.key;
         i->staged_size = (int64_t)u->info.size;
