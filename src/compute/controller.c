@@ -30,6 +30,15 @@ static int fail_late(struct txn *t, struct pass *p, const char *id)
     int r = txn_get(t, &SERVER_KIND, id, &s);
     if (r < 0 || !s || !s->task_state || s->deleting)
         return r;
+    const char *volume = NULL;
+    r = str_eq(s->task_state, TASK_SPAWNING) ? volumes_broken(t, s, &volume) : 0;
+    if (r < 0)
+        return r;
+    if (volume) {
+        r = server_fail(t, s, 500, arena_printf(txn_arena(t), "Build of instance %s aborted: Volume %s could not be made.",
+                                                s->head.id, volume), NULL, true);
+        return r < 0 ? r : server_put(t, s);
+    }
     usec_t limit = task_deadline(s->task_state);
     if (!limit || s->task_since + limit > clock_wall())
         return 0;
@@ -47,6 +56,22 @@ static int write_late(struct txn *t, void *arg)
     int r = 0;
     for (size_t i = 0; i < p->late.n && r == 0; i++)
         r = fail_late(t, p, p->late.v[i]);
+    return r;
+}
+
+/* Servers that wait for a volume which will never be there. */
+static int find_broken(struct txn *t, struct pass *p)
+{
+    struct query q = { .kind = &SERVER_KIND };
+    query_where(&q, txn_arena(t), "task_state", Q_EQ, TASK_SPAWNING);
+    struct results l;
+    int r = txn_list(t, &q, &l);
+    for (size_t i = 0; i < l.n && r == 0; i++) {
+        const char *volume;
+        r = volumes_broken(t, l.v[i], &volume);
+        if (r == 0 && volume && !strv_add(txn_arena(t), &p->late, ((struct server *)l.v[i])->head.id))
+            r = -ENOMEM;
+    }
     return r;
 }
 
@@ -141,6 +166,7 @@ static int controller_step(struct api *api, struct arena *a, const struct change
     if (r < 0)
         return r;
     r = find_late(t, &p);
+    r = r < 0 ? r : find_broken(t, &p);
     r = r < 0 ? r : find_old(t, &p);
     r = r < 0 ? r : find_questions(t, &p);
     txn_done(t);

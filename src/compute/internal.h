@@ -168,6 +168,8 @@ int volumes_disks(struct txn *t, const struct server *s, struct server_spec *spe
 /* Whether a report tells something new of its volumes; and takes it in. */
 int volumes_news(struct txn *t, const struct server *s, const struct server_observed *o, bool *ret_news);
 int volumes_judge(struct txn *t, struct server *s, const struct server_observed *o, bool *ret_changed);
+/* The id of a volume that it was to be made with and that could not be made, or null. */
+int volumes_broken(struct txn *t, const struct server *s, const char **ret_id);
 /* It has another host ("" none). */
 int volumes_moved(struct txn *t, const struct server *s, const char *host);
 /* The host that its volumes bind it to, or null. */

@@ -177,6 +177,19 @@ int volumes_disks(struct txn *t, const struct server *s, struct server_spec *spe
     return 0;
 }
 
+int volumes_broken(struct txn *t, const struct server *s, const char **ret_id)
+{
+    struct attachment_views l = { 0 };
+    *ret_id = NULL;
+    if (!has_volumes(s))
+        return 0;
+    int r = volume_attachments_of(t, s->head.id, &l);
+    VEC_FOREACH(v, &l)
+        if (r == 0 && !v->source && str_starts(str_or(v->volume_status, ""), "error"))
+            *ret_id = v->volume_id;
+    return error_trace(r);
+}
+
 /* ---- what hosts say ---- */
 
 static const struct observed_disk *disk_seen(const struct server_observed *o, const char *volume_id)
@@ -193,6 +206,9 @@ static int news_of(const struct server *s, const struct attachment_view *v, cons
     bool in = disk_seen(o, v->volume_id) != NULL;
     if (str_eq(v->status, "detaching"))
         return !in && o->revision >= s->generation && !str_eq(o->power, POWER_ABSENT) ? -1 : 0;
+    /* The host says why it can't plug it in: as in Nova the volume is free again. */
+    if (!in && str_eq(v->status, "attaching") && o->fault_code && o->revision >= s->generation)
+        return -1;
     return in && !str_eq(v->status, "attached") ? 1 : 0;
 }
 

@@ -35,6 +35,7 @@ int errand_end(struct txn *t, struct errand *e, const struct volume_observed *o)
     if (r == 0 && v) {
         v->status = good || STREQ(e->kind, ITEM_UPLOAD) ? "available" :
                     STREQ(e->kind, ITEM_RESTORE) ? "error_restoring" : "error";
+        v->made = v->made || good;
         r = volume_settle(t, v);
         if (r == 0 && !good)
             r = message_add(t, v->project_id, NULL, "VOLUME", v->head.id,

@@ -383,6 +383,7 @@ static int import_write(struct call *c)
     b->user_id = c->auth->user_id;
     /* Whether the file is what the record says is asked when it is restored. */
     b->deleting = false;
+    b->made = true;
     b->status = "available";
     r = r ? r : backup_put(c->txn, b);
     return r ? r : render_one(c, b, false);

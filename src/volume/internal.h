@@ -108,6 +108,7 @@ int qos_of_type(struct txn *t, const char *type_id, struct disk_qos **ret);
 
 /* ---- scheduling ---- */
 
+#define VENDOR "Yunduo"
 #define BACKEND_DOWN_AFTER SECONDS(90)
 bool backend_up(const struct backend *b);
 /* A backend for so many GiB of this type; *ret null: none fits. 'host' not null: on this one only. */

@@ -28,7 +28,7 @@ static const struct field VOLUME_ROWS[] = {
     S(volume, availability_zone, FS), S(volume, type_id, FILTER | INDEX), S(volume, group_id, FILTER | INDEX),
     S(volume, provider_id, 0), S(volume, snapshot_id, FILTER | INDEX), S(volume, source_volid, FILTER | INDEX),
     S(volume, image_id, 0), S(volume, backup_id, 0), S(volume, name_id, FILTER | INDEX), I(volume, size, FS),
-    I(volume, generation, 0), B(volume, deleting, FILTER), B(volume, bootable, FS), B(volume, multiattach, FILTER),
+    I(volume, generation, 0), B(volume, made, 0), B(volume, deleting, FILTER), B(volume, bootable, FS), B(volume, multiattach, FILTER),
     B(volume, encrypted, 0), B(volume, read_only, 0), B(volume, read_only_said, 0), B(volume, shared, 0), M(volume, metadata),
     M(volume, image_metadata),
     ROW("source", FIELD_OBJECT, volume, source, 0, .sub = &DISK_SOURCE_SCHEMA),
@@ -61,7 +61,7 @@ static const struct field SNAPSHOT_ROWS[] = {
     S(snapshot, project_id, FS | INDEX), S(snapshot, user_id, FILTER), S(snapshot, volume_id, FS | INDEX),
     S(snapshot, name, FS), S(snapshot, description, FILTER), S(snapshot, status, FS), S(snapshot, host, FILTER | INDEX),
     S(snapshot, group_snapshot_id, FILTER | INDEX), S(snapshot, type_id, 0), S(snapshot, name_id, FILTER | INDEX),
-    I(snapshot, size, FS), B(snapshot, deleting, FILTER), B(snapshot, bootable, 0), M(snapshot, metadata),
+    I(snapshot, size, FS), B(snapshot, made, 0), B(snapshot, deleting, FILTER), B(snapshot, bootable, 0), M(snapshot, metadata),
     M(snapshot, image_metadata), T(snapshot, created_at, FS), T(snapshot, updated_at, FS),
     ROW("display_name", FIELD_STRING, snapshot, name, SORT), /* the name of old, in sort keys */
 };
@@ -79,7 +79,7 @@ static const struct field BACKUP_ROWS[] = {
     S(backup, snapshot_id, FILTER), S(backup, parent_id, FILTER | INDEX), S(backup, name, FS),
     S(backup, description, 0), S(backup, status, FS), S(backup, fail_reason, 0), S(backup, container, 0),
     S(backup, availability_zone, 0), S(backup, host, FILTER | INDEX), S(backup, hash, 0), I(backup, size, FS),
-    I(backup, object_count, 0), B(backup, incremental, FILTER), B(backup, deleting, 0), M(backup, metadata),
+    I(backup, object_count, 0), B(backup, made, 0), B(backup, incremental, FILTER), B(backup, deleting, 0), M(backup, metadata),
     M(backup, volume_metadata), M(backup, image_metadata), B(backup, bootable, 0),
     T(backup, created_at, FS), T(backup, updated_at, FS), T(backup, data_timestamp, FS),
 };

@@ -25,6 +25,7 @@ struct volume {
     const char *name_id;            /* the backend's name of it where that is not the id */
     int64_t size;                   /* GiB, wanted */
     int64_t generation;
+    bool made;                      /* it was whole once, whatever the status is set to later */
     bool deleting, bootable, multiattach, encrypted, read_only, shared;
     bool read_only_said;            /* somebody has set it, either way */
     struct strmap metadata, image_metadata;
@@ -53,7 +54,7 @@ struct snapshot {
     const char *project_id, *user_id, *volume_id, *name, *description, *status;
     const char *host, *group_snapshot_id, *type_id, *name_id;
     int64_t size;
-    bool deleting, bootable;
+    bool made, deleting, bootable;
     struct strmap metadata, image_metadata;
     usec_t created_at, updated_at;
 };
@@ -64,7 +65,7 @@ struct backup {
     const char *name, *description, *status, *fail_reason, *container, *availability_zone;
     const char *host, *hash;
     int64_t size, object_count;
-    bool incremental, deleting;
+    bool made, incremental, deleting;
     struct strmap metadata;
     struct strmap volume_metadata, image_metadata;  /* of the volume, to be restored with it */
     bool bootable;

@@ -246,7 +246,7 @@ static void put_pool(struct call *c, const struct backend *b)
     struct json_out *o = &c->out;
     json_put_object(o, "capabilities");
     json_put_string(o, "volume_backend_name", f->name);
-    json_put_string(o, "vendor_name", "Yunduo");
+    json_put_string(o, "vendor_name", VENDOR);
     json_put_string(o, "driver_version", VERSION);
     json_put_string(o, "storage_protocol", f->protocol);
     json_put_string(o, "pool_name", f->name);
@@ -306,7 +306,7 @@ static int capabilities(struct call *c)
         return r;
     json_open_object(o);
     json_put_string(o, "namespace", arena_printf(c->arena, "OS::Storage::Capabilities::%s", id));
-    json_put_string(o, "vendor_name", "Yunduo");
+    json_put_string(o, "vendor_name", VENDOR);
     json_put_string(o, "volume_backend_name", b->facts->name);
     json_put_string(o, "pool_name", b->facts->name);
     json_put_string(o, "driver_version", VERSION);
@@ -521,7 +521,7 @@ static int manage_volume_write(struct call *c)
     if (r)
         return r;
     *v = (struct volume){ .head.id = uuid_new(c->arena), .project_id = c->auth->project_id, .user_id = c->auth->user_id,
-                          .status = "available", .host = u->host, .backend = u->backend, .size = u->size,
+                          .status = "available", .made = true, .host = u->host, .backend = u->backend, .size = u->size,
                           .availability_zone = str_or(zone, "nova"), .type_id = type ? type->head.id : NULL,
                           .name_id = u->head.id, .generation = 1, .created_at = clock_wall() };
     r = take_name(c, in, &v->name, &v->description);
@@ -560,7 +560,7 @@ static int manage_snapshot_write(struct call *c)
     if (!u->snapshot || !str_eq(u->host, v->host))
         return invalid(c, "Invalid snapshot: the reference is no snapshot of this volume's backend.");
     *s = (struct snapshot){ .head.id = uuid_new(c->arena), .project_id = v->project_id, .user_id = c->auth->user_id,
-                            .volume_id = v->head.id, .status = "available", .host = u->host, .type_id = v->type_id,
+                            .volume_id = v->head.id, .status = "available", .made = true, .host = u->host, .type_id = v->type_id,
                             .name_id = u->head.id, .size = u->size, .bootable = v->bootable, .created_at = clock_wall() };
     r = take_name(c, in, &s->name, &s->description);
     r = r ? r : take_metadata(c, json_object_get(in, "metadata"), &s->metadata);

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <strings.h>
 
 LOG_MODULE("volume.section");
 
@@ -17,7 +18,7 @@ LOG_MODULE("volume.section");
 
 static bool in_the_making(const struct volume *v)
 {
-    return str_eq(v->status, "creating") || str_eq(v->status, "downloading");
+    return !v->made && (str_eq(v->status, "creating") || str_eq(v->status, "downloading"));
 }
 
 static int name_of_volume(struct txn *t, const char *id, const char **ret)
@@ -68,7 +69,7 @@ static int put_snapshot(struct txn *t, const struct snapshot *sn, struct json_ou
 {
     const struct encode_options opt = { .stored = true };
     struct volume_spec s = { .id = snapshot_name(sn), .kind = ITEM_SNAPSHOT, .revision = 1, .deleted = sn->deleting };
-    if (!sn->deleting && !str_eq(sn->status, "creating"))
+    if (!sn->deleting && (sn->made || !str_eq(sn->status, "creating")))
         return 0;
     int r = name_of_volume(t, sn->volume_id, &s.volume_id);
     if (r == 0)
@@ -80,7 +81,7 @@ static int put_backup(struct txn *t, const struct backup *b, struct json_out *o)
 {
     const struct encode_options opt = { .stored = true };
     struct volume_spec s = { .id = b->head.id, .kind = ITEM_BACKUP, .revision = 1, .deleted = b->deleting };
-    if (!b->deleting && !str_eq(b->status, "creating"))
+    if (!b->deleting && (b->made || !str_eq(b->status, "creating")))
         return 0;
     int r = name_of_volume(t, b->volume_id, &s.volume_id);
     if (r == 0 && b->snapshot_id) {
@@ -172,6 +173,7 @@ static int wake_attachments(struct txn *t, const struct volume *v)
 static int volume_made(struct txn *t, struct volume *v, const struct volume_observed *o)
 {
     v->status = "available";
+    v->made = true;
     v->image = NULL;
     v->source = o->source;
     v->launched_at = clock_wall();
@@ -225,7 +227,7 @@ static int judge_volume(struct report *rep, struct txn *t, struct volume *v, con
 static int judge_snapshot(struct report *rep, struct txn *t, struct snapshot *s, const struct volume_observed *o)
 {
     bool going = s->deleting && !is(o, ITEM_READY);
-    if (!going && !(str_eq(s->status, "creating") && !s->deleting && !is(o, ITEM_GONE)))
+    if (!going && !(str_eq(s->status, "creating") && !s->made && !s->deleting && !is(o, ITEM_GONE)))
         return 0;
     rep->meant = true;
     if (rep->dry)
@@ -238,6 +240,7 @@ static int judge_snapshot(struct report *rep, struct txn *t, struct snapshot *s,
         s->deleting = false;
         r = note(t, s->project_id, "VOLUME_SNAPSHOT", s->head.id, "VOLUME_VOLUME_SNAPSHOT_009_003", o);
     } else {
+        s->made = true;
         s->status = "available";
     }
     return r ? r : vsnapshot_put(t, s);
@@ -246,7 +249,7 @@ static int judge_snapshot(struct report *rep, struct txn *t, struct snapshot *s,
 static int judge_backup(struct report *rep, struct txn *t, struct backup *b, const struct volume_observed *o)
 {
     bool going = b->deleting && !is(o, ITEM_READY);
-    if (!going && !(str_eq(b->status, "creating") && !b->deleting && !is(o, ITEM_GONE)))
+    if (!going && !(str_eq(b->status, "creating") && !b->made && !b->deleting && !is(o, ITEM_GONE)))
         return 0;
     rep->meant = true;
     if (rep->dry)
@@ -261,6 +264,7 @@ static int judge_backup(struct report *rep, struct txn *t, struct backup *b, con
         b->deleting = false;
         r = note(t, b->project_id, "VOLUME_BACKUP", b->head.id, "VOLUME_VOLUME_BACKUP_013_003", o);
     } else {
+        b->made = true;
         b->status = "available";
         b->hash = o->hash;
         b->object_count = 1;
@@ -407,11 +411,29 @@ bool backend_up(const struct backend *b)
 #define OVERSUBSCRIBED 20
 #define KEPT_FREE_PERCENT 5
 
+/* Extra specs without a scope, or of the scope "capabilities", are asked of the backend. */
+static bool capable(const struct volume_backend_facts *f, const struct volume_type *type)
+{
+    const struct { const char *key, *value; } HAS[] = {
+        { "volume_backend_name", f->name }, { "pool_name", f->name }, { "vendor_name", VENDOR },
+        { "storage_protocol", f->protocol }, { "multiattach", "<is> True" }, { "QoS_support", "<is> True" },
+        { "thin_provisioning_support", "<is> True" }, { "thick_provisioning_support", "<is> False" },
+    };
+    VEC_FOREACH(p, &type->extra_specs) {
+        const char *key = str_starts(p->key, "capabilities:") ? p->key + strlen("capabilities:") : p->key;
+        bool has = strchr(key, ':') != NULL || (STREQ(key, "multiattach") && strcasecmp(p->value, "<is> False") == 0);
+        for (size_t i = 0; i < ARRAY_SIZE(HAS) && !has; i++)
+            has = STREQ(key, HAS[i].key) && HAS[i].value && strcasecmp(p->value, HAS[i].value) == 0;
+        if (!has)
+            return false;
+    }
+    return true;
+}
+
 static bool takes(const struct backend *b, const struct volume_type *type, int64_t size)
 {
     const struct volume_backend_facts *f = b->facts;
-    const char *wanted = type ? strmap_get(&type->extra_specs, "volume_backend_name") : NULL;
-    if (b->disabled || b->frozen || !backend_up(b) || !f || (wanted && !str_eq(wanted, f->name)))
+    if (b->disabled || b->frozen || !backend_up(b) || !f || (type && !capable(f, type)))
         return false;
     if (f->total_bytes <= 0)
         return true;
