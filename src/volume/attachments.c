@@ -167,7 +167,7 @@ int volume_attachments_of(struct txn *t, const char *server_id, struct attachmen
         struct attachment_view *w = vec_add(txn_arena(t), ret);
         if (!w)
             return -ENOMEM;
-        bool making = str_eq(v->status, "creating") || str_eq(v->status, "downloading");
+        bool making = !v->made;
         *w = (struct attachment_view){ a->head.id, v->head.id, a->server_id, a->host, a->device, a->status, v->status,
                                        str_eq(a->mode, "ro"), v->multiattach, v->size, making ? NULL : v->source, NULL };
         if (v->type_id)

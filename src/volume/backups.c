@@ -9,6 +9,8 @@
 #include <openssl/evp.h>
 
 #define CONTAINER "volumebackups"
+/* The name by which records find their way back; clients look at its beginning. */
+#define SERVICE "cinder.backup.drivers.yunduo"
 
 int backup_put(struct txn *t, struct backup *b)
 {
@@ -215,7 +217,15 @@ static int update(struct call *c)
 
 static int begin_delete(struct call *c, struct backup *b)
 {
-    if (str_empty(b->host))
+    struct backup *first;
+    uint64_t sharing = 0;
+    int r = txn_get(c->txn, &BACKUP_KIND, backup_name(b), &first);
+    r = r ? r : count_by(c->txn, &BACKUP_KIND, "file_id", backup_name(b), &sharing);
+    if (r < 0)
+        return r;
+    /* Another record names the same file: that stays. */
+    bool shared = sharing > (b->file_id ? 1 : 0) || (b->file_id && first);
+    if (str_empty(b->host) || shared)
         return txn_delete(c->txn, &BACKUP_KIND, b->head.id);
     b->deleting = true;
     b->status = "deleting";
@@ -334,6 +344,8 @@ static int export_(struct call *c)
         return r;
     if (!str_eq(b->status, "available"))
         return invalid(c, "Invalid backup: Backup status must be available.");
+    if (!b->file_id)
+        b->file_id = b->head.id;        /* of the copy that travels */
     _cleanup_(buf_done) struct buf text = BUF_MAX(65536);
     struct json_out o = JSON_OUT(&text);
     const struct encode_options opt = { .stored = true };
@@ -345,7 +357,7 @@ static int export_(struct call *c)
     (void)EVP_EncodeBlock(out, (const unsigned char *)buf_text(&text), (int)text.len);
     json_open_object(&c->out);
     json_put_object(&c->out, "backup-record");
-    json_put_string(&c->out, "backup_service", "yunduo.folder");
+    json_put_string(&c->out, "backup_service", SERVICE);
     json_put_string(&c->out, "backup_url", (const char *)out);
     json_close_object(&c->out);
     json_close_object(&c->out);
@@ -362,7 +374,7 @@ static int import_write(struct call *c)
         return r ? r : -ENOMEM;
     if (!service || !url)
         return bad_body(c, "'backup_url' is a required property");
-    if (!STREQ(service, "yunduo.folder"))
+    if (!STREQ(service, SERVICE))
         return invalid(c, "Invalid input received: there is no backup service %s.", service);
     size_t n = strlen(url);
     unsigned char *text = arena_alloc(c->arena, n + 4);
@@ -383,6 +395,8 @@ static int import_write(struct call *c)
     b->user_id = c->auth->user_id;
     /* Whether the file is what the record says is asked when it is restored. */
     b->deleting = false;
+    if (str_eq(b->file_id, b->head.id))
+        b->file_id = NULL;
     b->made = true;
     b->status = "available";
     r = r ? r : backup_put(c->txn, b);

@@ -60,7 +60,7 @@ static const struct field SNAPSHOT_ROWS[] = {
     FIELD_ID(struct snapshot),
     S(snapshot, project_id, FS | INDEX), S(snapshot, user_id, FILTER), S(snapshot, volume_id, FS | INDEX),
     S(snapshot, name, FS), S(snapshot, description, FILTER), S(snapshot, status, FS), S(snapshot, host, FILTER | INDEX),
-    S(snapshot, group_snapshot_id, FILTER | INDEX), S(snapshot, type_id, 0), S(snapshot, name_id, FILTER | INDEX),
+    S(snapshot, group_snapshot_id, FILTER | INDEX), S(snapshot, type_id, 0), S(snapshot, progress, 0), S(snapshot, name_id, FILTER | INDEX),
     I(snapshot, size, FS), B(snapshot, made, 0), B(snapshot, deleting, FILTER), B(snapshot, bootable, 0), M(snapshot, metadata),
     M(snapshot, image_metadata), T(snapshot, created_at, FS), T(snapshot, updated_at, FS),
     ROW("display_name", FIELD_STRING, snapshot, name, SORT), /* the name of old, in sort keys */
@@ -78,7 +78,7 @@ static const struct field BACKUP_ROWS[] = {
     S(backup, project_id, FS | INDEX), S(backup, user_id, 0), S(backup, volume_id, FS | INDEX),
     S(backup, snapshot_id, FILTER), S(backup, parent_id, FILTER | INDEX), S(backup, name, FS),
     S(backup, description, 0), S(backup, status, FS), S(backup, fail_reason, 0), S(backup, container, 0),
-    S(backup, availability_zone, 0), S(backup, host, FILTER | INDEX), S(backup, hash, 0), I(backup, size, FS),
+    S(backup, availability_zone, 0), S(backup, host, FILTER | INDEX), S(backup, hash, 0), S(backup, file_id, FILTER | INDEX), I(backup, size, FS),
     I(backup, object_count, 0), B(backup, made, 0), B(backup, incremental, FILTER), B(backup, deleting, 0), M(backup, metadata),
     M(backup, volume_metadata), M(backup, image_metadata), B(backup, bootable, 0),
     T(backup, created_at, FS), T(backup, updated_at, FS), T(backup, data_timestamp, FS),

@@ -53,6 +53,7 @@ struct snapshot {
     struct object head;
     const char *project_id, *user_id, *volume_id, *name, *description, *status;
     const char *host, *group_snapshot_id, *type_id, *name_id;
+    const char *progress;           /* as somebody set it; null: by the status */
     int64_t size;
     bool made, deleting, bootable;
     struct strmap metadata, image_metadata;
@@ -64,6 +65,7 @@ struct backup {
     const char *project_id, *user_id, *volume_id, *snapshot_id, *parent_id;
     const char *name, *description, *status, *fail_reason, *container, *availability_zone;
     const char *host, *hash;
+    const char *file_id;            /* of an imported record: the backup whose file it names */
     int64_t size, object_count;
     bool made, incremental, deleting;
     struct strmap metadata;
@@ -166,6 +168,10 @@ extern const struct kind *const VOLUME_KINDS[];
 static inline const char *volume_name(const struct volume *v)
 {
     return v->name_id ? v->name_id : v->head.id;
+}
+static inline const char *backup_name(const struct backup *b)
+{
+    return b->file_id ? b->file_id : b->head.id;
 }
 static inline const char *snapshot_name(const struct snapshot *s)
 {

@@ -80,7 +80,7 @@ static int put_snapshot(struct txn *t, const struct snapshot *sn, struct json_ou
 static int put_backup(struct txn *t, const struct backup *b, struct json_out *o)
 {
     const struct encode_options opt = { .stored = true };
-    struct volume_spec s = { .id = b->head.id, .kind = ITEM_BACKUP, .revision = 1, .deleted = b->deleting };
+    struct volume_spec s = { .id = backup_name(b), .kind = ITEM_BACKUP, .revision = 1, .deleted = b->deleting };
     if (!b->deleting && (b->made || !str_eq(b->status, "creating")))
         return 0;
     int r = name_of_volume(t, b->volume_id, &s.volume_id);
@@ -104,7 +104,7 @@ static int put_errand(struct txn *t, const struct errand *e, struct json_out *o)
     } else if (r == 0 && STREQ(e->kind, ITEM_RESTORE)) {
         struct backup *b;
         r = txn_get(t, &BACKUP_KIND, e->other_id, &b);
-        s.origin_id = e->other_id;
+        s.origin_id = r == 0 && b ? backup_name(b) : e->other_id;
         s.hash = r == 0 && b ? b->hash : NULL;
     } else if (r == 0) {
         struct snapshot *sn;
@@ -299,6 +299,8 @@ static int take_one(struct report *rep, struct txn *t, const struct volume_obser
     }
     if (str_eq(o->kind, ITEM_BACKUP)) {
         r = txn_get(t, &BACKUP_KIND, o->id, &b);
+        if (r == 0 && !b)
+            r = txn_find_by(t, &BACKUP_KIND, "file_id", o->id, &b);
         return r || !b || !str_eq(b->host, rep->host) ? r : judge_backup(rep, t, b, o);
     }
     r = txn_get(t, &ERRAND_KIND, o->id, &e);

@@ -50,7 +50,7 @@ void vsnapshot_render(struct call *c, struct json_out *o, const struct snapshot 
     json_put_map(o, "metadata", &s->metadata);
     if (detail) {
         json_put_string(o, "os-extended-snapshot-attributes:progress",
-                        str_eq(s->status, "available") ? "100%" : "0%");
+                        s->progress ? s->progress : str_eq(s->status, "available") ? "100%" : "0%");
         json_put_string(o, "os-extended-snapshot-attributes:project_id", s->project_id);
     }
     if (detail && c->minor >= 14)
@@ -243,9 +243,14 @@ static int action_write(struct call *c)
     int r = vsnapshot_get(c, call_param(c, "id"), &s);
     if (r)
         return r;
-    if (str_eq(name, "os-reset_status") || str_eq(name, "os-update_snapshot_status")) {
-        r = call_require(c, "volume:admin", NULL);
+    bool update_status = str_eq(name, "os-update_snapshot_status");
+    if (update_status && !str_eq(s->status, "creating") && !str_eq(s->status, "deleting"))
+        return bad_body(c, "Snapshot status %s not allowed for os-update_snapshot_status", s->status);
+    if (str_eq(name, "os-reset_status") || update_status) {
+        r = update_status ? call_require(c, "volume:write", NULL) : call_require(c, "volume:admin", NULL);
         r = r ? r : body_text(c, in, "status", true, &status);
+        if (r == 0 && update_status && json_object_get(in, "progress"))
+            r = body_text(c, in, "progress", false, &s->progress);
         if (r)
             return r;
         for (size_t i = 0; i < ARRAY_SIZE(STATES); i++) {
