@@ -39,7 +39,7 @@ static struct attachment_view *view_of(const struct attachment_views *l, const c
 /* "/dev/vdb": the first letter that no other disk of the server has or asks for. */
 static const char *free_device(struct arena *a, const struct server *s, size_t skip)
 {
-    for (char letter = (char)('a' + skip); letter <= 'z'; letter++) {
+    for (int letter = 'a' + (int)skip; letter <= 'z'; letter++) {
         const char *name = arena_printf(a, "/dev/vd%c", letter);
         bool taken = str_eq(s->root_device_name, name);
         VEC_FOREACH(b, &s->bdms)
