@@ -228,7 +228,11 @@ static void build_marks(struct xml *x, xmlNodePtr dom, const struct server_spec 
 /* Page size in KiB; 0: no huge pages. */
 static int64_t page_kib(const struct server_spec *s, bool *ret_any)
 {
-    const char *v = spec_knob(s, "hw:mem_page_size", "hw_mem_page_size");
+    /* What takes memory from the host for good is the flavor's to give: an image, which anybody can make, only
+     * chooses among what the flavor leaves open. */
+    const char *v = spec_knob(s, "hw:mem_page_size", NULL), *wish = spec_knob(s, NULL, "hw_mem_page_size");
+    if (v && wish && (STREQ(v, "any") || (STREQ(v, "large") && !STREQ(wish, "small") && !STREQ(wish, "any"))))
+        v = wish;
     *ret_any = false;
     if (!v || STREQ(v, "small") || STREQ(v, "any"))
         return 0;
@@ -259,7 +263,8 @@ static void build_memory(struct xml *x, xmlNodePtr dom, const struct server_spec
 
     bool any;
     int64_t page = page_kib(s, &any);
-    bool locked = is_realtime(s) || knob_true(spec_knob(s, "hw:locked_memory", "hw_locked_memory"));
+    bool locked = (is_realtime(s) && (s->pinned_cpus.n || spec_knob(s, "hw:cpu_realtime", NULL))) ||
+                  knob_true(spec_knob(s, "hw:locked_memory", NULL));
     if (!page && !any && !locked)
         return;
     xmlNodePtr mb = xml_el(x, dom, "memoryBacking");

@@ -113,6 +113,26 @@ static void acceleration(void **state _unused_)
     assert_null(strstr(kvm, "tb-cache"));
 }
 
+/* Anybody can make an image: it can't lock the host's memory or take its huge pages. */
+static void images_take_no_memory(void **state _unused_)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(0);
+    struct fault fault;
+    struct server_image image = { .id = "i" };
+    struct server_spec s = { .id = "11111111-2222-4333-8444-555555555555", .vcpus = 1, .memory_mb = 64, .image = &image };
+    _cleanup_(freep) char *plain = NULL;
+    _cleanup_(freep) char *open = NULL;
+    strmap_set(a, &image.properties, "hw_locked_memory", "true");
+    strmap_set(a, &image.properties, "hw_cpu_realtime", "yes");
+    strmap_set(a, &image.properties, "hw_mem_page_size", "1GB");
+    assert_int_equal(domain_xml(&s, &KVM, a, &plain, &fault), 0);
+    assert_null(strstr(plain, "<locked/>"));
+    assert_null(strstr(plain, "<hugepages>"));
+    strmap_set(a, &s.extra_specs, "hw:mem_page_size", "any");
+    assert_int_equal(domain_xml(&s, &KVM, a, &open, &fault), 0);
+    assert_non_null(strstr(open, "<page size=\"1048576\" unit=\"KiB\"/>"));
+}
+
 static void device_names(void **state _unused_)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(0);
@@ -279,6 +299,7 @@ int main(void)
         cmocka_unit_test(hostile),
         cmocka_unit_test(refused),
         cmocka_unit_test(acceleration),
+        cmocka_unit_test(images_take_no_memory),
         cmocka_unit_test(device_names),
         cmocka_unit_test(hotplug),
         cmocka_unit_test(fingerprint),
