@@ -135,7 +135,7 @@ const char *mac_random(struct arena *a, const char *prefix)
     random_bytes(m, sizeof(m));
     for (int i = 0; i < 3; i++)
         m[i] = (uint8_t)head[i];
-    m[0] &= 0xfe;           /* never a group address */
+    m[0] &= 0xfe; /* never a group address */
     return write_mac(a, m);
 }
 
@@ -144,8 +144,8 @@ bool ip_eui64(struct cidr net, const char *mac, struct ip *ret)
     uint8_t m[6];
     if (net.first.version != 6 || net.prefix > 64 || !mac_parse(mac, m))
         return false;
-    uint64_t id = (uint64_t)(m[0] ^ 2) << 56 | (uint64_t)m[1] << 48 | (uint64_t)m[2] << 40 | (uint64_t)0xfffe << 24 |
-                  (uint64_t)m[3] << 16 | (uint64_t)m[4] << 8 | m[5];
+    uint64_t id = (uint64_t)(m[0] ^ 2) << 56 | (uint64_t)m[1] << 48 | (uint64_t)m[2] << 40 |
+                  (uint64_t)0xfffe << 24 | (uint64_t)m[3] << 16 | (uint64_t)m[4] << 8 | m[5];
     *ret = (struct ip){ 6, net.first.n | id };
     return true;
 }

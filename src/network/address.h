@@ -9,11 +9,11 @@
 typedef unsigned __int128 ip_number;
 
 struct ip {
-    int version;                    /* 4 or 6 */
+    int version; /* 4 or 6 */
     ip_number n;
 };
 struct cidr {
-    struct ip first;                /* network address */
+    struct ip first; /* network address */
     int prefix;
 };
 

@@ -33,7 +33,7 @@ static int group_create(struct call *c, void *object)
 {
     struct address_group *g = object;
     struct strv kept = { 0 };
-    VEC_FOREACH(text, &g->addresses) {
+    VEC_FOREACH (text, &g->addresses) {
         const char *one = canonical(c->arena, *text);
         if (one && !strv_has(&kept, one) && !strv_add(c->arena, &kept, one))
             return -ENOMEM;
@@ -50,15 +50,23 @@ static int group_remove(struct call *c, void *object)
     if (r < 0)
         return r;
     if (rule)
-        return call_fault(c, 409, "AddressGroupInUse", "Address group %s is in use on one or more security group rules",
-                          id);
+        return call_fault(c, 409, "AddressGroupInUse",
+                          "Address group %s is in use on one or more security group rules", id);
     return share_forget(c, id);
 }
 
 const struct resource ADDRESS_GROUP_RESOURCE = {
-    .one = "address_group", .many = "address_groups", .kind = &ADDRESS_GROUP_KIND, .title = "Address group",
-    .not_found = "AddressGroupNotFound", .scope = group_scope, .visible = group_visible, .filter = neutron_filter,
-    .render = group_render, .create = group_create, .remove = group_remove,
+    .one = "address_group",
+    .many = "address_groups",
+    .kind = &ADDRESS_GROUP_KIND,
+    .title = "Address group",
+    .not_found = "AddressGroupNotFound",
+    .scope = group_scope,
+    .visible = group_visible,
+    .filter = neutron_filter,
+    .render = group_render,
+    .create = group_create,
+    .remove = group_remove,
 };
 
 static int change(struct call *c, bool add)
@@ -66,8 +74,9 @@ static int change(struct call *c, bool add)
     void *object;
     size_t i;
     json_t *each;
-    const json_t *wanted = json_get_array(json_get_object(c->body, "address_group") ? json_get_object(c->body, "address_group")
-                                                                                    : c->body, "addresses");
+    const json_t *wanted = json_get_array(
+        json_get_object(c->body, "address_group") ? json_get_object(c->body, "address_group") : c->body,
+        "addresses");
     int r = resource_get(c, &ADDRESS_GROUP_RESOURCE, call_param(c, "id"), &object);
     if (r == 0)
         r = neutron_own(c, &ADDRESS_GROUP_RESOURCE, object);
@@ -76,16 +85,18 @@ static int change(struct call *c, bool add)
     struct address_group *g = object;
     if (!wanted || !json_array_size(wanted))
         return call_fault(c, 400, "HTTPBadRequest", "Invalid input for addresses. Reason: a list is needed.");
-    json_array_foreach(wanted, i, each) {
+    json_array_foreach(wanted, i, each)
+    {
         const char *one = canonical(c->arena, json_string_value(each));
         if (!one)
-            return call_fault(c, 400, "HTTPBadRequest", "Invalid input for addresses. Reason: an address or a prefix is "
+            return call_fault(c, 400, "HTTPBadRequest",
+                              "Invalid input for addresses. Reason: an address or a prefix is "
                               "needed.");
         if (add == strv_has(&g->addresses, one))
-            return add ? call_fault(c, 400, "AddressesAlreadyExist", "Addresses %s already exist in the address group %s.",
-                                    one, g->head.id)
-                       : call_fault(c, 404, "AddressesNotFound", "Addresses %s not found in the address group %s.", one,
-                                    g->head.id);
+            return add ? call_fault(c, 400, "AddressesAlreadyExist",
+                                    "Addresses %s already exist in the address group %s.", one, g->head.id)
+                       : call_fault(c, 404, "AddressesNotFound",
+                                    "Addresses %s not found in the address group %s.", one, g->head.id);
         if (add && !strv_add(c->arena, &g->addresses, one))
             return -ENOMEM;
         if (!add)

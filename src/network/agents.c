@@ -116,12 +116,15 @@ static void render_agent(struct call *c, const struct net_host *h, size_t role, 
 
 static bool matches(const struct call *c, const struct net_host *h, size_t role)
 {
-    VEC_FOREACH(arg, &c->http->args) {
-        const char *is = STREQ(arg->key, "host") ? h->head.id : STREQ(arg->key, "agent_type") ? ROLES[role].type :
-                         STREQ(arg->key, "binary") ? ROLES[role].binary : STREQ(arg->key, "topic") ? ROLES[role].topic :
-                         STREQ(arg->key, "id") ? role_id(c->arena, h->agent_id, role) :
-                         STREQ(arg->key, "availability_zone") ? (ROLES[role].zoned ? "nova" : "") :
-                         STREQ(arg->key, "description") ? str_or(h->description, "") : NULL;
+    VEC_FOREACH (arg, &c->http->args) {
+        const char *is = STREQ(arg->key, "host")                ? h->head.id
+                         : STREQ(arg->key, "agent_type")        ? ROLES[role].type
+                         : STREQ(arg->key, "binary")            ? ROLES[role].binary
+                         : STREQ(arg->key, "topic")             ? ROLES[role].topic
+                         : STREQ(arg->key, "id")                ? role_id(c->arena, h->agent_id, role)
+                         : STREQ(arg->key, "availability_zone") ? (ROLES[role].zoned ? "nova" : "")
+                         : STREQ(arg->key, "description")       ? str_or(h->description, "")
+                                                                : NULL;
         if (is && !STREQ(is, arg->value))
             return false;
         bool on = str_eq(arg->value, "true") || str_eq(arg->value, "True") || str_eq(arg->value, "1");
@@ -142,7 +145,7 @@ int agents_list(struct call *c)
 {
     struct results l = { 0 };
     int r = call_read(c);
-    if (r == 0 && call_is_admin(c))     /* others see none, not an error */
+    if (r == 0 && call_is_admin(c)) /* others see none, not an error */
         r = all_hosts(c, &l);
     if (r < 0)
         return r;
@@ -190,7 +193,8 @@ static int update_agent(struct call *c)
     json_t *value;
     if (!body)
         return call_fault(c, 400, "HTTPBadRequest", "Unable to find 'agent' in request body");
-    json_object_foreach((json_t *)(uintptr_t)body, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)body, key, value)
+    {
         if (STREQ(key, "admin_state_up") && json_is_boolean(value))
             h->admin_state_up = json_is_true(value);
         else if (STREQ(key, "description") && json_is_string(value) && json_string_length(value) <= 255)
@@ -295,22 +299,26 @@ static int place(struct call *c, size_t wanted, const struct resource *res, cons
     void *object;
     int r = find_agent(c, call_param(c, "id"), &h, &role);
     if (r == 0 && (role != wanted || !h->admin_state_up) && add)
-        r = call_fault(c, 409, wanted == ROLE_L3 ? "InvalidL3Agent" : "InvalidDHCPAgent", "Agent %s is not a valid %s or "
-                       "has been disabled", call_param(c, "id"), ROLES[wanted].type);
+        r = call_fault(c, 409, wanted == ROLE_L3 ? "InvalidL3Agent" : "InvalidDHCPAgent",
+                       "Agent %s is not a valid %s or "
+                       "has been disabled",
+                       call_param(c, "id"), ROLES[wanted].type);
     if (r == 0)
         r = resource_get(c, res, str_or(id, ""), &object);
     if (r)
         return r;
     const char **host = host_of(res, object);
     if (add && str_eq(*host, h->head.id) && wanted == ROLE_DHCP)
-        return call_fault(c, 409, "NetworkHostedByDHCPAgent", "The network %s has been already hosted by the DHCP Agent "
-                          "%s.", id, call_param(c, "id"));
+        return call_fault(c, 409, "NetworkHostedByDHCPAgent",
+                          "The network %s has been already hosted by the DHCP Agent "
+                          "%s.",
+                          id, call_param(c, "id"));
     if (!add && !str_eq(*host, h->head.id))
         return wanted == ROLE_DHCP
-            ? call_fault(c, 409, "NetworkNotHostedByDhcpAgent", "The network %s is not hosted by the DHCP agent %s.", id,
-                         call_param(c, "id"))
-            : call_fault(c, 409, "RouterNotHostedByL3Agent", "The router %s is not hosted by L3 agent %s.", id,
-                         call_param(c, "id"));
+                   ? call_fault(c, 409, "NetworkNotHostedByDhcpAgent",
+                                "The network %s is not hosted by the DHCP agent %s.", id, call_param(c, "id"))
+                   : call_fault(c, 409, "RouterNotHostedByL3Agent",
+                                "The router %s is not hosted by L3 agent %s.", id, call_param(c, "id"));
     *host = add ? h->head.id : NULL;
     r = wanted == ROLE_DHCP ? network_place(c->txn, object, *host) : txn_put(c->txn, res->kind, object);
     c->status = add ? 201 : 204;

@@ -20,7 +20,7 @@ static char *number_text(struct arena *a, ip_number n)
 static ip_number pool_size(const struct subnet *s)
 {
     ip_number n = 0;
-    VEC_FOREACH(pool, &s->allocation_pools) {
+    VEC_FOREACH (pool, &s->allocation_pools) {
         struct ip first, last;
         if (ip_parse(pool->start, &first) && ip_parse(pool->end, &last))
             n += last.n - first.n + 1;
@@ -48,7 +48,7 @@ static int put_network(struct call *c, const struct network *n, int version, str
         if (version && s->ip_version != version)
             continue;
         for (size_t j = 0; j < ports.n; j++)
-            VEC_FOREACH(ip, &ports.v[j]->fixed_ips)
+            VEC_FOREACH (ip, &ports.v[j]->fixed_ips)
                 used += str_eq(ip->subnet_id, s->head.id);
         all_total += pool_size(s);
         all_used += used;
@@ -99,8 +99,10 @@ int availability_show(struct call *c)
 
 int availability_list(struct call *c)
 {
-    static const char *const FILTERS[][2] = { { "network_id", "id" }, { "network_name", "name" },
-                                              { "project_id", "project_id" }, { "tenant_id", "project_id" } };
+    static const char *const FILTERS[][2] = { { "network_id", "id" },
+                                              { "network_name", "name" },
+                                              { "project_id", "project_id" },
+                                              { "tenant_id", "project_id" } };
     struct query q = { .kind = &NETWORK_KIND };
     struct results l = { 0 };
     int version;
@@ -110,7 +112,8 @@ int availability_list(struct call *c)
     if (r == 0)
         r = NETWORK_RESOURCE.scope(c, &q);
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(FILTERS); i++)
-        if (call_arg(c, FILTERS[i][0]) && !query_where(&q, c->arena, FILTERS[i][1], Q_EQ, call_arg(c, FILTERS[i][0])))
+        if (call_arg(c, FILTERS[i][0]) &&
+            !query_where(&q, c->arena, FILTERS[i][1], Q_EQ, call_arg(c, FILTERS[i][0])))
             return -ENOMEM;
     if (r == 0)
         r = txn_list(c->txn, &q, &l);

@@ -66,15 +66,18 @@ bool forwarding_span(const char *range, int64_t port, int64_t *first, int64_t *l
     return port != INT_NULL || (range && parse_range(range, first, last));
 }
 
-/* Ports as a number and as a range say the same thing: the range is told always, the number when it is one. */
+/* Ports as a number and as a range say the same thing: the range is told always, the number when it is one.
+ */
 static int settle_ports(struct call *c, const char **range, int64_t *port, bool range_given, const char *name,
                         int64_t *first, int64_t *last)
 {
     if (range_given && *range)
         *port = INT_NULL;
     if (!forwarding_span(*range, *port, first, last))
-        return call_fault(c, 400, "HTTPBadRequest", "Invalid input for %s. Reason: a port or a range 'first:last' is "
-                          "needed.", name);
+        return call_fault(c, 400, "HTTPBadRequest",
+                          "Invalid input for %s. Reason: a port or a range 'first:last' is "
+                          "needed.",
+                          name);
     *port = *first == *last ? *first : INT_NULL;
     *range = *first == *last ? arena_printf(c->arena, "%lld", (long long)*first)
                              : arena_printf(c->arena, "%lld:%lld", (long long)*first, (long long)*last);
@@ -93,10 +96,12 @@ static int settle(struct call *c, struct port_forwarding *p, struct floating_ip 
     const struct port_ip *at = NULL;
     int64_t e1, e2, i1, i2;
     int r = settle_ports(c, &p->external_port_range, &p->external_port,
-                         GIVEN(&c->given, s, struct port_forwarding, external_port_range), "external_port", &e1, &e2);
+                         GIVEN(&c->given, s, struct port_forwarding, external_port_range), "external_port",
+                         &e1, &e2);
     if (r == 0)
         r = settle_ports(c, &p->internal_port_range, &p->internal_port,
-                         GIVEN(&c->given, s, struct port_forwarding, internal_port_range), "internal_port", &i1, &i2);
+                         GIVEN(&c->given, s, struct port_forwarding, internal_port_range), "internal_port",
+                         &i1, &i2);
     if (r)
         return r;
     if (i1 != i2 && i2 - i1 != e2 - e1)
@@ -106,7 +111,7 @@ static int settle(struct call *c, struct port_forwarding *p, struct floating_ip 
         return r;
     if (!port || !PORT_RESOURCE.visible(c, port))
         return neutron_absent(c, &PORT_RESOURCE, p->internal_port_id);
-    VEC_FOREACH(ip, &port->fixed_ips) {
+    VEC_FOREACH (ip, &port->fixed_ips) {
         struct ip v;
         if (!at && ip_parse(ip->ip_address, &v) && v.version == 4 &&
             (!p->internal_ip_address || str_eq(p->internal_ip_address, ip->ip_address)))
@@ -119,9 +124,10 @@ static int settle(struct call *c, struct port_forwarding *p, struct floating_ip 
     const char *router;
     r = router_between(c->txn, f->network_id, at->subnet_id, &router);
     if (r == 0 && !router)
-        return call_fault(c, 404, "ExternalGatewayForFloatingIPNotFound", "External network %s is not reachable from "
-                          "subnet %s.  Therefore, cannot associate Port %s with a Floating IP.", f->network_id,
-                          at->subnet_id, p->internal_port_id);
+        return call_fault(c, 404, "ExternalGatewayForFloatingIPNotFound",
+                          "External network %s is not reachable from "
+                          "subnet %s.  Therefore, cannot associate Port %s with a Floating IP.",
+                          f->network_id, at->subnet_id, p->internal_port_id);
     struct results l = { 0 };
     if (r == 0)
         r = forwardings_of(c->txn, f->head.id, &l);
@@ -152,8 +158,10 @@ static int forwarding_create(struct call *c, void *object)
     if (r)
         return r;
     if (f->port_id)
-        return call_fault(c, 409, "FipInUseByAnotherPort", "Floating IP %s is associated with port %s and can't forward "
-                          "ports.", f->head.id, f->port_id);
+        return call_fault(c, 409, "FipInUseByAnotherPort",
+                          "Floating IP %s is associated with port %s and can't forward "
+                          "ports.",
+                          f->head.id, f->port_id);
     p->floating_ip_id = f->head.id;
     p->project_id = f->std.project_id;
     return settle(c, p, f);
@@ -190,7 +198,14 @@ static int forwarding_remove(struct call *c, void *object)
 }
 
 const struct resource FORWARDING_RESOURCE = {
-    .one = "port_forwarding", .many = "port_forwardings", .kind = &PORT_FORWARDING_KIND, .title = "Port forwarding",
-    .not_found = "PortForwardingNotFound", .scope = forwarding_scope, .visible = forwarding_visible,
-    .create = forwarding_create, .update = forwarding_update, .remove = forwarding_remove,
+    .one = "port_forwarding",
+    .many = "port_forwardings",
+    .kind = &PORT_FORWARDING_KIND,
+    .title = "Port forwarding",
+    .not_found = "PortForwardingNotFound",
+    .scope = forwarding_scope,
+    .visible = forwarding_visible,
+    .create = forwarding_create,
+    .update = forwarding_update,
+    .remove = forwarding_remove,
 };

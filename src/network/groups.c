@@ -43,8 +43,11 @@ static int group_render(struct call *c, const void *object, struct json_out *o, 
 
 static int open_rule(struct call *c, const struct security_group *g, const char *ethertype)
 {
-    struct security_rule rule = { .security_group_id = g->head.id, .direction = "egress", .ethertype = ethertype,
-                                  .port_range_min = INT_NULL, .port_range_max = INT_NULL };
+    struct security_rule rule = { .security_group_id = g->head.id,
+                                  .direction = "egress",
+                                  .ethertype = ethertype,
+                                  .port_range_min = INT_NULL,
+                                  .port_range_max = INT_NULL };
     standard_new(c->arena, &rule.head, &rule.std, g->std.project_id);
     return rule.head.id ? txn_put(c->txn, &SECURITY_RULE_KIND, &rule) : -ENOMEM;
 }
@@ -55,7 +58,8 @@ static int group_create(struct call *c, void *object)
     struct fault f;
     const char *first;
     if (STREQ(g->name, "default"))
-        return call_fault(c, 409, "SecurityGroupDefaultAlreadyExists", "Default security group already exists.");
+        return call_fault(c, 409, "SecurityGroupDefaultAlreadyExists",
+                          "Default security group already exists.");
     int r = default_group(c->txn, g->std.project_id, &first);
     if (r == 0)
         r = neutron_tell(c, quota_take(c->txn, g->std.project_id, "security_group", 1, &f), &f);
@@ -78,9 +82,11 @@ static int group_update(struct call *c, const void *before, void *object)
     struct security_group *g = object;
     bool used = false;
     if (STREQ(old->name, "default") && !STREQ(g->name, "default"))
-        return call_fault(c, 409, "SecurityGroupCannotUpdateDefault", "Updating default security group not allowed.");
+        return call_fault(c, 409, "SecurityGroupCannotUpdateDefault",
+                          "Updating default security group not allowed.");
     if (!STREQ(old->name, "default") && STREQ(g->name, "default"))
-        return call_fault(c, 409, "SecurityGroupDefaultAlreadyExists", "Default security group already exists.");
+        return call_fault(c, 409, "SecurityGroupDefaultAlreadyExists",
+                          "Default security group already exists.");
     int r = old->stateful != g->stateful ? in_use(c, g, &used) : 0;
     if (r == 0 && used)
         return call_fault(c, 409, "SecurityGroupInUse", "Security Group %s in use.", g->head.id);
@@ -96,7 +102,8 @@ static int group_remove(struct call *c, void *object)
     if (r < 0)
         return r;
     if (STREQ(g->name, "default") && !call_is_admin(c))
-        return call_fault(c, 409, "SecurityGroupCannotRemoveDefault", "Insufficient rights for removing default "
+        return call_fault(c, 409, "SecurityGroupCannotRemoveDefault",
+                          "Insufficient rights for removing default "
                           "security group.");
     if (used)
         return call_fault(c, 409, "SecurityGroupInUse", "Security Group %s in use.", g->head.id);
@@ -116,10 +123,18 @@ static int group_remove(struct call *c, void *object)
 }
 
 const struct resource SECURITY_GROUP_RESOURCE = {
-    .one = "security_group", .many = "security_groups", .kind = &SECURITY_GROUP_KIND, .title = "Security group",
-    .not_found = "SecurityGroupNotFound", .scope = group_scope, .visible = group_visible, .filter = neutron_filter,
-    .render = group_render, .create = group_create,
-    .update = group_update, .remove = group_remove,
+    .one = "security_group",
+    .many = "security_groups",
+    .kind = &SECURITY_GROUP_KIND,
+    .title = "Security group",
+    .not_found = "SecurityGroupNotFound",
+    .scope = group_scope,
+    .visible = group_visible,
+    .filter = neutron_filter,
+    .render = group_render,
+    .create = group_create,
+    .update = group_update,
+    .remove = group_remove,
 };
 
 /* A list makes the project's default group, as the first port would. */
@@ -147,9 +162,11 @@ int groups_list(struct call *c)
 
 /* ---- rules ---- */
 
-static const char *const PROTOCOLS[] = { "ah", "dccp", "egp", "esp", "gre", "hopopt", "icmp", "icmpv6", "igmp", "ip",
-    "ipip", "ipv6-encap", "ipv6-frag", "ipv6-icmp", "ipv6-nonxt", "ipv6-opts", "ipv6-route", "ospf", "pgm", "rsvp",
-    "sctp", "tcp", "udp", "udplite", "vrrp" };
+static const char *const PROTOCOLS[] = { "ah",        "dccp",       "egp",       "esp",       "gre",
+                                         "hopopt",    "icmp",       "icmpv6",    "igmp",      "ip",
+                                         "ipip",      "ipv6-encap", "ipv6-frag", "ipv6-icmp", "ipv6-nonxt",
+                                         "ipv6-opts", "ipv6-route", "ospf",      "pgm",       "rsvp",
+                                         "sctp",      "tcp",        "udp",       "udplite",   "vrrp" };
 
 static bool protocol_known(const char *p)
 {
@@ -165,12 +182,15 @@ static bool protocol_known(const char *p)
 
 static bool is_icmp(const char *p)
 {
-    return p && (STREQ(p, "icmp") || STREQ(p, "icmpv6") || STREQ(p, "ipv6-icmp") || STREQ(p, "1") || STREQ(p, "58"));
+    return p && (STREQ(p, "icmp") || STREQ(p, "icmpv6") || STREQ(p, "ipv6-icmp") || STREQ(p, "1") ||
+                 STREQ(p, "58"));
 }
 
 static bool has_ports(const char *p)
 {
-    static const char *const WITH[] = { "tcp", "udp", "dccp", "sctp", "udplite", "6", "17", "33", "132", "136" };
+    static const char *const WITH[] = {
+        "tcp", "udp", "dccp", "sctp", "udplite", "6", "17", "33", "132", "136"
+    };
     for (size_t i = 0; p && i < ARRAY_SIZE(WITH); i++)
         if (STREQ(WITH[i], p))
             return true;
@@ -180,32 +200,44 @@ static bool has_ports(const char *p)
 static int check_range(struct call *c, const struct security_rule *r)
 {
     bool min = r->port_range_min != INT_NULL, max = r->port_range_max != INT_NULL;
-    int64_t bad = min && (r->port_range_min < 0 || r->port_range_min > 65535) ? r->port_range_min :
-                  max && (r->port_range_max < 0 || r->port_range_max > 65535) ? r->port_range_max : INT_NULL;
+    int64_t bad = min && (r->port_range_min < 0 || r->port_range_min > 65535)   ? r->port_range_min
+                  : max && (r->port_range_max < 0 || r->port_range_max > 65535) ? r->port_range_max
+                                                                                : INT_NULL;
     if (bad != INT_NULL)
-        return call_fault(c, 400, "SecurityGroupInvalidPortValue", "Invalid value for port %lld", (long long)bad);
+        return call_fault(c, 400, "SecurityGroupInvalidPortValue", "Invalid value for port %lld",
+                          (long long)bad);
     if (is_icmp(r->protocol)) {
         if (min && r->port_range_min > 255)
-            return call_fault(c, 400, "SecurityGroupInvalidIcmpValue", "Invalid value for ICMP type (port_range_min) "
-                              "%lld. It must be 0 to 255.", (long long)r->port_range_min);
+            return call_fault(c, 400, "SecurityGroupInvalidIcmpValue",
+                              "Invalid value for ICMP type (port_range_min) "
+                              "%lld. It must be 0 to 255.",
+                              (long long)r->port_range_min);
         if (max && r->port_range_max > 255)
-            return call_fault(c, 400, "SecurityGroupInvalidIcmpValue", "Invalid value for ICMP code (port_range_max) "
-                              "%lld. It must be 0 to 255.", (long long)r->port_range_max);
+            return call_fault(c, 400, "SecurityGroupInvalidIcmpValue",
+                              "Invalid value for ICMP code (port_range_max) "
+                              "%lld. It must be 0 to 255.",
+                              (long long)r->port_range_max);
         if (max && !min)
-            return call_fault(c, 400, "SecurityGroupMissingIcmpType", "ICMP code (port-range-max) %lld is provided but "
-                              "ICMP type (port-range-min) is missing.", (long long)r->port_range_max);
+            return call_fault(c, 400, "SecurityGroupMissingIcmpType",
+                              "ICMP code (port-range-max) %lld is provided but "
+                              "ICMP type (port-range-min) is missing.",
+                              (long long)r->port_range_max);
         return 0;
     }
     if (!min && !max)
         return 0;
     if (!r->protocol)
-        return call_fault(c, 400, "SecurityGroupProtocolRequiredWithPorts", "Must also specify protocol if port range "
+        return call_fault(c, 400, "SecurityGroupProtocolRequiredWithPorts",
+                          "Must also specify protocol if port range "
                           "is given.");
     if (!has_ports(r->protocol))
-        return call_fault(c, 400, "SecurityGroupInvalidProtocolForPort", "Invalid protocol %s for port range, only "
-                          "supported for TCP, UDP, UDPLITE, SCTP and DCCP.", r->protocol);
+        return call_fault(c, 400, "SecurityGroupInvalidProtocolForPort",
+                          "Invalid protocol %s for port range, only "
+                          "supported for TCP, UDP, UDPLITE, SCTP and DCCP.",
+                          r->protocol);
     if (min != max || r->port_range_min > r->port_range_max || r->port_range_min < 1)
-        return call_fault(c, 400, "SecurityGroupInvalidPortRange", "For TCP/UDP protocols, port_range_min must be <= "
+        return call_fault(c, 400, "SecurityGroupInvalidPortRange",
+                          "For TCP/UDP protocols, port_range_min must be <= "
                           "port_range_max");
     return 0;
 }
@@ -214,7 +246,8 @@ static int check_remote(struct call *c, struct security_rule *r)
 {
     struct cidr net;
     if (!!r->remote_group_id + !!r->remote_ip_prefix + !!r->remote_address_group_id > 1)
-        return call_fault(c, 400, "SecurityGroupMultipleRemoteEntites", "Only remote_ip_prefix or remote_group_id or "
+        return call_fault(c, 400, "SecurityGroupMultipleRemoteEntites",
+                          "Only remote_ip_prefix or remote_group_id or "
                           "remote_address_group_id may be provided.");
     if (r->remote_group_id) {
         struct security_group *g;
@@ -232,8 +265,9 @@ static int check_remote(struct call *c, struct security_rule *r)
     }
     if (r->remote_ip_prefix && cidr_parse(r->remote_ip_prefix, false, &net)) {
         if ((net.first.version == 4) != STREQ(r->ethertype, "IPv4"))
-            return call_fault(c, 400, "SecurityGroupRuleParameterConflict", "Conflicting value ethertype %s for CIDR %s",
-                              r->ethertype, r->remote_ip_prefix);
+            return call_fault(c, 400, "SecurityGroupRuleParameterConflict",
+                              "Conflicting value ethertype %s for CIDR %s", r->ethertype,
+                              r->remote_ip_prefix);
         /* kept as it was given; hosts look at the network only */
         if (!strchr(r->remote_ip_prefix, '/'))
             r->remote_ip_prefix = cidr_text(c->arena, net);
@@ -254,8 +288,10 @@ static int rule_create(struct call *c, void *object)
     r->std.project_id = g->std.project_id;
     r->ethertype = str_or(r->ethertype, "IPv4");
     if (strcasecmp(r->ethertype, "IPv4") != 0 && strcasecmp(r->ethertype, "IPv6") != 0)
-        return call_fault(c, 400, "SecurityGroupRuleInvalidEtherType", "Security group rule for ethertype '%s' not "
-                          "supported. Allowed values are ['IPv4', 'IPv6'].", r->ethertype);
+        return call_fault(c, 400, "SecurityGroupRuleInvalidEtherType",
+                          "Security group rule for ethertype '%s' not "
+                          "supported. Allowed values are ['IPv4', 'IPv6'].",
+                          r->ethertype);
     r->ethertype = strcasecmp(r->ethertype, "IPv6") == 0 ? "IPv6" : "IPv4";
     if (r->protocol) {
         char *lower = arena_strdup(c->arena, r->protocol);
@@ -264,8 +300,10 @@ static int rule_create(struct call *c, void *object)
         r->protocol = lower && !STREQ(lower, "any") && *lower ? lower : NULL;
     }
     if (r->protocol && !protocol_known(r->protocol))
-        return call_fault(c, 400, "SecurityGroupRuleInvalidProtocol", "Security group rule protocol %s not supported. "
-                          "Only protocol values and integer representations [0 to 255] are supported.", r->protocol);
+        return call_fault(c, 400, "SecurityGroupRuleInvalidProtocol",
+                          "Security group rule protocol %s not supported. "
+                          "Only protocol values and integer representations [0 to 255] are supported.",
+                          r->protocol);
     e = check_range(c, r);
     if (e == 0)
         e = check_remote(c, r);
@@ -296,12 +334,19 @@ static int rule_render(struct call *c, const void *object, struct json_out *o, b
     const char *prefix = ((const struct security_rule *)object)->remote_ip_prefix;
     struct cidr net;
     if (resource_wants(c, "normalized_cidr"))
-        json_put_string(o, "normalized_cidr", prefix && cidr_parse(prefix, false, &net) ? cidr_text(c->arena, net) : NULL);
+        json_put_string(o, "normalized_cidr",
+                        prefix && cidr_parse(prefix, false, &net) ? cidr_text(c->arena, net) : NULL);
     return 0;
 }
 
 const struct resource SECURITY_RULE_RESOURCE = {
-    .one = "security_group_rule", .many = "security_group_rules", .kind = &SECURITY_RULE_KIND,
-    .title = "Security group rule", .filter = neutron_filter, .not_found = "SecurityGroupRuleNotFound", .render = rule_render,
-    .create = rule_create, .taken = rule_taken,
+    .one = "security_group_rule",
+    .many = "security_group_rules",
+    .kind = &SECURITY_RULE_KIND,
+    .title = "Security group rule",
+    .filter = neutron_filter,
+    .not_found = "SecurityGroupRuleNotFound",
+    .render = rule_render,
+    .create = rule_create,
+    .taken = rule_taken,
 };

@@ -29,7 +29,10 @@ int quota_take(struct txn *t, const char *project_id, const char *name, int64_t 
 /* ---- ipam.c: which addresses there are, taken from the ports themselves ---- */
 
 /* All subnets of a network, in the order they were made. */
-struct subnets { struct subnet **v; size_t n, cap; };
+struct subnets {
+    struct subnet **v;
+    size_t n, cap;
+};
 int subnets_of(struct txn *t, const char *network_id, struct subnets *ret);
 /* Whether a port has this address. */
 int address_taken(struct txn *t, const char *subnet_id, const char *ip, bool *ret);
@@ -37,7 +40,8 @@ int address_taken(struct txn *t, const char *subnet_id, const char *ip, bool *re
  * has (and every SLAAC subnet's own); {subnet_id}: a free one there; {ip_address}: of the subnet
  * that holds it. Checks all. 'mac' must be set. 0; FAULT (IpAddressGenerationFailure, InvalidIpForSubnet,
  * IpAddressAlreadyAllocated, SubnetNotFound ...). 'keep' are addresses that the port has already. */
-int addresses_fill(struct txn *t, struct port *p, bool none_given, const struct port *before, struct fault *f);
+int addresses_fill(struct txn *t, struct port *p, bool none_given, const struct port *before,
+                   struct fault *f);
 bool subnet_is_slaac(const struct subnet *s);
 
 /* ---- port_core.c ---- */
@@ -55,7 +59,10 @@ int default_group(struct txn *t, const char *project_id, const char **ret_id);
 int dhcp_port_follow(struct txn *t, const char *mac_prefix, const struct network *n, struct fault *f);
 int find_dhcp_port(struct txn *t, const char *network_id, struct port **ret);
 /* All ports of a device. */
-struct ports { struct port **v; size_t n, cap; };
+struct ports {
+    struct port **v;
+    size_t n, cap;
+};
 int ports_where(struct txn *t, const char *field, enum query_op op, const char *value, struct ports *ret);
 
 /* ---- shared between the API and what hosts are told ---- */

@@ -61,14 +61,14 @@ static int free_address(struct txn *t, const struct subnet *s, const char **ret)
     struct ip first, last;
     ip_number total = 0;
     *ret = NULL;
-    VEC_FOREACH(pool, &s->allocation_pools)
+    VEC_FOREACH (pool, &s->allocation_pools)
         if (pool_parse(pool, &first, &last))
             total += last.n - first.n + 1;
     for (int i = 0; total && i < TRIES; i++) {
         uint64_t dice[2];
         random_bytes(dice, sizeof(dice));
         ip_number at = ((ip_number)dice[0] << 64 | dice[1]) % total;
-        VEC_FOREACH(pool, &s->allocation_pools) {
+        VEC_FOREACH (pool, &s->allocation_pools) {
             if (!pool_parse(pool, &first, &last))
                 continue;
             ip_number size = last.n - first.n + 1;
@@ -82,9 +82,9 @@ static int free_address(struct txn *t, const struct subnet *s, const char **ret)
             break;
         }
     }
-    VEC_FOREACH(pool, &s->allocation_pools) {
+    VEC_FOREACH (pool, &s->allocation_pools) {
         if (!pool_parse(pool, &first, &last) || last.n - first.n > 1 << 20)
-            continue;           /* a pool that large is not full */
+            continue; /* a pool that large is not full */
         for (struct ip ip = first; ip.n <= last.n; ip.n++) {
             int r = try_address(t, s, ip, ret);
             if (r < 0 || *ret)
@@ -167,7 +167,7 @@ static bool had(const struct port *before, const struct port_ip *ip)
 {
     if (!before)
         return false;
-    VEC_FOREACH(b, &before->fixed_ips)
+    VEC_FOREACH (b, &before->fixed_ips)
         if (str_eq(b->subnet_id, ip->subnet_id) && str_eq(b->ip_address, ip->ip_address))
             return true;
     return false;
@@ -178,29 +178,31 @@ static int check_wished(struct txn *t, struct port *p, struct port_ip *w, const 
 {
     struct ip ip;
     if (!ip_parse(w->ip_address, &ip))
-        return fault_set(f, 400, "InvalidInput", "Invalid input for operation: '%s' is not a valid IP address.",
-                         w->ip_address);
+        return fault_set(f, 400, "InvalidInput",
+                         "Invalid input for operation: '%s' is not a valid IP address.", w->ip_address);
     w->ip_address = ip_text(txn_arena(t), ip);
     const struct subnet *home = NULL;
     for (size_t i = 0; i < l->n && !home; i++) {
         struct cidr net;
-        if ((!w->subnet_id || STREQ(l->v[i]->head.id, w->subnet_id)) && cidr_parse(l->v[i]->cidr, false, &net) &&
-            cidr_has(net, ip))
+        if ((!w->subnet_id || STREQ(l->v[i]->head.id, w->subnet_id)) &&
+            cidr_parse(l->v[i]->cidr, false, &net) && cidr_has(net, ip))
             home = l->v[i];
     }
     if (!home && w->subnet_id)
-        return fault_set(f, 400, "InvalidIpForSubnet", "IP address %s is not a valid IP for the specified subnet.",
-                         w->ip_address);
+        return fault_set(f, 400, "InvalidIpForSubnet",
+                         "IP address %s is not a valid IP for the specified subnet.", w->ip_address);
     if (!home)
-        return fault_set(f, 400, "InvalidIpForNetwork", "IP address %s is not a valid IP for any of the subnets on "
-                         "the specified network.", w->ip_address);
+        return fault_set(f, 400, "InvalidIpForNetwork",
+                         "IP address %s is not a valid IP for any of the subnets on "
+                         "the specified network.",
+                         w->ip_address);
     w->subnet_id = home->head.id;
     struct cidr net;
     (void)cidr_parse(home->cidr, false, &net);
     bool edge = home->ip_version == 4 && net.prefix < 31 && (ip.n == net.first.n || ip.n == cidr_last(net).n);
     if (edge || (home->ip_version == 6 && net.prefix < 127 && ip.n == net.first.n))
-        return fault_set(f, 400, "InvalidIpForSubnet", "IP address %s is not a valid IP for the specified subnet.",
-                         w->ip_address);
+        return fault_set(f, 400, "InvalidIpForSubnet",
+                         "IP address %s is not a valid IP for the specified subnet.", w->ip_address);
     if (had(before, w))
         return 0;
     bool taken;
@@ -230,10 +232,11 @@ int addresses_fill(struct txn *t, struct port *p, bool none_given, const struct 
         return take_automatic(t, p, &l, f);
     __typeof__(p->fixed_ips) wished = p->fixed_ips;
     p->fixed_ips = (__typeof__(p->fixed_ips)){ 0 };
-    VEC_FOREACH(w, &wished) {
+    VEC_FOREACH (w, &wished) {
         struct port_ip one = *w;
         if (!one.ip_address && !one.subnet_id)
-            return fault_set(f, 400, "InvalidInput", "Invalid input for operation: IP allocation requires subnet_id "
+            return fault_set(f, 400, "InvalidInput",
+                             "Invalid input for operation: IP allocation requires subnet_id "
                              "or ip_address.");
         const struct subnet *s = one.subnet_id ? find_subnet(&l, one.subnet_id) : NULL;
         if (one.subnet_id && !s) {
@@ -243,8 +246,10 @@ int addresses_fill(struct txn *t, struct port *p, bool none_given, const struct 
                 return r;
             if (!other)
                 return fault_set(f, 404, "SubnetNotFound", "Subnet %s could not be found.", one.subnet_id);
-            return fault_set(f, 400, "InvalidInput", "Invalid input for operation: Failed to create port on network "
-                             "%s, because fixed_ips included invalid subnet %s.", p->network_id, one.subnet_id);
+            return fault_set(f, 400, "InvalidInput",
+                             "Invalid input for operation: Failed to create port on network "
+                             "%s, because fixed_ips included invalid subnet %s.",
+                             p->network_id, one.subnet_id);
         }
         r = one.ip_address ? check_wished(t, p, &one, &l, before, f) : take_from(t, p, s, f);
         if (r)

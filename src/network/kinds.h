@@ -25,11 +25,11 @@ struct network {
     bool admin_state_up, shared, external, port_security_enabled, is_default, vlan_transparent;
     int64_t mtu;
     const char *type, *physical_network;
-    int64_t segmentation_id;            /* INT_NULL: none */
+    int64_t segmentation_id; /* INT_NULL: none */
     struct strv zone_hints;
     const char *qos_policy_id, *dns_domain;
-    const char *host;                   /* where its DHCP runs; null: nowhere yet */
-    const char *segments;               /* of requests: "segments" of multi-segment networks, refused */
+    const char *host;     /* where its DHCP runs; null: nowhere yet */
+    const char *segments; /* of requests: "segments" of multi-segment networks, refused */
 };
 
 struct pool_range {
@@ -75,11 +75,11 @@ struct port {
     VEC_OF(struct port_pair) allowed_address_pairs;
     VEC_OF(struct port_dhcp_option) extra_dhcp_opts;
     struct strv security_groups;
-    const char *host;                   /* binding:host_id */
+    const char *host; /* binding:host_id */
     const char *vnic_type, *binding_profile, *dns_name, *dns_domain, *qos_policy_id;
-    bool own;                           /* made for its server, goes with it */
-    const char *tag;                    /* device role tag of its server */
-    int64_t attached;                   /* order among its server's ports */
+    bool own;         /* made for its server, goes with it */
+    const char *tag;  /* device role tag of its server */
+    int64_t attached; /* order among its server's ports */
 };
 
 struct router_ip {
@@ -88,7 +88,7 @@ struct router_ip {
 
 struct router_gateway {
     const char *network_id;
-    int8_t enable_snat;                 /* TRI */
+    int8_t enable_snat; /* TRI */
     VEC_OF(struct router_ip) external_fixed_ips;
 };
 
@@ -97,19 +97,19 @@ struct router {
     struct standard std;
     const char *name, *status;
     bool admin_state_up;
-    int8_t distributed, ha;             /* TRI */
-    struct router_gateway *gateway;     /* of requests; what there is stands in its gateway port */
-    int8_t enable_snat;                 /* TRI; null: yes */
+    int8_t distributed, ha;         /* TRI */
+    struct router_gateway *gateway; /* of requests; what there is stands in its gateway port */
+    int8_t enable_snat;             /* TRI; null: yes */
     VEC_OF(struct subnet_route) routes;
     struct strv zone_hints;
     const char *flavor_id;
-    const char *host;                   /* where it runs */
+    const char *host; /* where it runs */
 };
 
 struct floating_ip {
     struct object head;
     struct standard std;
-    const char *network_id;             /* floating_network_id */
+    const char *network_id; /* floating_network_id */
     const char *address, *fixed_ip_address, *port_id, *router_id, *status, *subnet_id, *own_port_id;
     const char *qos_policy_id, *dns_name, *dns_domain;
 };
@@ -139,14 +139,14 @@ struct security_rule {
 /* A host as the network slice knows it: what its agent told. Id: the host's name. */
 struct net_host {
     struct object head;
-    const char *agent_id;               /* the uuid that clients see */
+    const char *agent_id; /* the uuid that clients see */
     const char *tunnel_address;
-    usec_t created_at, seen_at;         /* seen_at is written once a minute, or when it came back */
+    usec_t created_at, seen_at; /* seen_at is written once a minute, or when it came back */
     bool admin_state_up;
     const char *description;
 };
 
-extern const struct kind NETWORK_KIND, SUBNET_KIND, PORT_KIND, ROUTER_KIND, FLOATING_IP_KIND, PORT_FORWARDING_KIND,
-    SECURITY_GROUP_KIND, SECURITY_RULE_KIND, NET_HOST_KIND;
+extern const struct kind NETWORK_KIND, SUBNET_KIND, PORT_KIND, ROUTER_KIND, FLOATING_IP_KIND,
+    PORT_FORWARDING_KIND, SECURITY_GROUP_KIND, SECURITY_RULE_KIND, NET_HOST_KIND;
 
 #endif

@@ -7,8 +7,9 @@
 
 /* ---- sharing ---- */
 
-static const char *const RBAC_TYPES[] = { "network", "qos_policy", "security_group", "address_scope", "subnetpool",
-                                          "address_group", NULL };
+static const char *const RBAC_TYPES[] = {
+    "network", "qos_policy", "security_group", "address_scope", "subnetpool", "address_group", NULL
+};
 static const char *const RBAC_ACTIONS[] = { "access_as_shared", "access_as_external", NULL };
 
 static const struct field RBAC_FIELDS[] = {
@@ -17,10 +18,10 @@ static const struct field RBAC_FIELDS[] = {
       .values = RBAC_TYPES, .doc = "What kind of object." },
     { "object_id", FIELD_STRING, AT(rbac_policy, object_id), IN_CREATE | REQUIRED | FILTER | SORT | INDEX,
       .check = check_uuid, .doc = "Which one." },
-    { "action", FIELD_STRING, AT(rbac_policy, action), IN_CREATE | REQUIRED | FILTER | SORT, .values = RBAC_ACTIONS,
-      .doc = "What the other project may do." },
-    { "target_tenant", FIELD_STRING, AT(rbac_policy, target_tenant), BOTH | REQUIRED | FILTER | SORT | NONEMPTY,
-      .max = 255, .doc = "The project; *: all." },
+    { "action", FIELD_STRING, AT(rbac_policy, action), IN_CREATE | REQUIRED | FILTER | SORT,
+      .values = RBAC_ACTIONS, .doc = "What the other project may do." },
+    { "target_tenant", FIELD_STRING, AT(rbac_policy, target_tenant),
+      BOTH | REQUIRED | FILTER | SORT | NONEMPTY, .max = 255, .doc = "The project; *: all." },
 };
 static SCHEMA(RBAC_SCHEMA, struct rbac_policy, RBAC_FIELDS);
 
@@ -28,20 +29,22 @@ static void rbac_keys(const void *object, struct key_sink *k)
 {
     const struct rbac_policy *p = object;
     char text[512];
-    (void)snprintf(text, sizeof(text), "%s/%s/%s/%s", p->object_type, p->object_id, p->action, p->target_tenant);
+    (void)snprintf(text, sizeof(text), "%s/%s/%s/%s", p->object_type, p->object_id, p->action,
+                   p->target_tenant);
     key_add_unique(k, "grant", text);
 }
 
 static const char *const RBAC_INDEXES[] = { "target_tenant,object_type", NULL };
-const struct kind RBAC_KIND = { "network.rbac_policy", &RBAC_SCHEMA, .keys = rbac_keys, .indexes = RBAC_INDEXES };
+const struct kind RBAC_KIND = { "network.rbac_policy", &RBAC_SCHEMA, .keys = rbac_keys,
+                                .indexes = RBAC_INDEXES };
 
 /* ---- pools of addresses ---- */
 
 static const struct field ADDRESS_SCOPE_FIELDS[] = {
     STANDARD_ROWS(address_scope),
     NAME_ROW(address_scope),
-    { "ip_version", FIELD_INT, AT(address_scope, ip_version), IN_CREATE | REQUIRED | FILTER | SORT | LOOSE, .min = 4,
-      .max = 6, .doc = "4 or 6." },
+    { "ip_version", FIELD_INT, AT(address_scope, ip_version), IN_CREATE | REQUIRED | FILTER | SORT | LOOSE,
+      .min = 4, .max = 6, .doc = "4 or 6." },
     SHARED_ROW(address_scope, BOTH),
 };
 static SCHEMA(ADDRESS_SCOPE_SCHEMA, struct address_scope, ADDRESS_SCOPE_FIELDS);
@@ -57,12 +60,12 @@ static const struct field SUBNET_POOL_FIELDS[] = {
       .otherwise = "null", .doc = "The largest subnet." },
     { "max_prefixlen", FIELD_INT, AT(subnet_pool, max_prefixlen), BOTH | LOOSE | FILTER, .min = 0, .max = 128,
       .otherwise = "null", .doc = "The smallest subnet." },
-    { "default_prefixlen", FIELD_INT, AT(subnet_pool, default_prefixlen), BOTH | LOOSE | FILTER, .min = 0, .max = 128,
-      .otherwise = "null", .doc = "What is cut when nothing is said." },
-    { "default_quota", FIELD_INT, AT(subnet_pool, default_quota), BOTH | NULLABLE | LOOSE, .min = 0, .max = INT32_MAX,
-      .otherwise = "null", .doc = "Addresses (v6: /64s) that one project may have of it." },
-    { "is_default", FIELD_BOOL, AT(subnet_pool, is_default), BOTH | FILTER | LOOSE | ADMIN_SETS, .otherwise = "false",
-      .doc = "Taken when a subnet wants any pool." },
+    { "default_prefixlen", FIELD_INT, AT(subnet_pool, default_prefixlen), BOTH | LOOSE | FILTER, .min = 0,
+      .max = 128, .otherwise = "null", .doc = "What is cut when nothing is said." },
+    { "default_quota", FIELD_INT, AT(subnet_pool, default_quota), BOTH | NULLABLE | LOOSE, .min = 0,
+      .max = INT32_MAX, .otherwise = "null", .doc = "Addresses (v6: /64s) that one project may have of it." },
+    { "is_default", FIELD_BOOL, AT(subnet_pool, is_default), BOTH | FILTER | LOOSE | ADMIN_SETS,
+      .otherwise = "false", .doc = "Taken when a subnet wants any pool." },
     { "address_scope_id", FIELD_STRING, AT(subnet_pool, address_scope_id), BOTH | NULLABLE | FILTER | INDEX,
       .check = check_uuid, .doc = "Its scope." },
     SHARED_ROW(subnet_pool, IN_CREATE),
@@ -94,17 +97,21 @@ static const struct field QOS_POLICY_FIELDS[] = {
 static SCHEMA(QOS_POLICY_SCHEMA, struct qos_policy, QOS_POLICY_FIELDS);
 const struct kind QOS_POLICY_KIND = { "network.qos_policy", &QOS_POLICY_SCHEMA };
 
-#define QOS_RULE_ROWS \
-    FIELD_ID(struct qos_rule), \
-    { "project_id", FIELD_STRING, AT(qos_rule, std.project_id), HIDDEN }, \
-    { "revision_number", FIELD_INT, AT(qos_rule, std.revision_number), HIDDEN }, \
-    { "created_at", FIELD_TIME, AT(qos_rule, std.created_at), HIDDEN | SORT }, \
-    { "qos_policy_id", FIELD_STRING, AT(qos_rule, qos_policy_id), HIDDEN | FILTER | INDEX, .doc = "Its policy." }
+#define QOS_RULE_ROWS                                                                                        \
+    FIELD_ID(struct qos_rule), { "project_id", FIELD_STRING, AT(qos_rule, std.project_id), HIDDEN },         \
+        { "revision_number", FIELD_INT, AT(qos_rule, std.revision_number), HIDDEN },                         \
+        { "created_at", FIELD_TIME, AT(qos_rule, std.created_at), HIDDEN | SORT },                           \
+    {                                                                                                        \
+        "qos_policy_id", FIELD_STRING, AT(qos_rule, qos_policy_id), HIDDEN | FILTER | INDEX,                 \
+            .doc = "Its policy."                                                                             \
+    }
 
 static const char *const DIRECTIONS[] = { "ingress", "egress", NULL };
-#define DIRECTION_ROW(type, fallback) \
-    { "direction", FIELD_STRING, AT(type, direction), BOTH | FILTER | SORT, .values = DIRECTIONS, .otherwise = fallback, \
-      .doc = "From the guest's view." }
+#define DIRECTION_ROW(type, fallback)                                                                        \
+    {                                                                                                        \
+        "direction", FIELD_STRING, AT(type, direction), BOTH | FILTER | SORT,                                \
+            .values = DIRECTIONS, .otherwise = fallback, .doc = "From the guest's view."                     \
+    }
 
 static const struct field BANDWIDTH_FIELDS[] = {
     QOS_RULE_ROWS,
@@ -163,8 +170,8 @@ const struct kind METERING_LABEL_KIND = { "network.metering_label", &METERING_LA
 
 static const struct field METERING_RULE_FIELDS[] = {
     OWNED_ROWS(metering_rule),
-    { "metering_label_id", FIELD_STRING, AT(metering_rule, metering_label_id), IN_CREATE | REQUIRED | FILTER | INDEX,
-      .check = check_uuid, .doc = "Its label." },
+    { "metering_label_id", FIELD_STRING, AT(metering_rule, metering_label_id),
+      IN_CREATE | REQUIRED | FILTER | INDEX, .check = check_uuid, .doc = "Its label." },
     DIRECTION_ROW(metering_rule, "ingress"),
     { "excluded", FIELD_BOOL, AT(metering_rule, excluded), IN_CREATE | FILTER | LOOSE, .otherwise = "false",
       .doc = "Is not counted." },
@@ -172,8 +179,8 @@ static const struct field METERING_RULE_FIELDS[] = {
       .check = check_ip_or_cidr, .doc = "The other side." },
     { "source_ip_prefix", FIELD_STRING, AT(metering_rule, source_ip_prefix), IN_CREATE | FILTER | NULLABLE,
       .check = check_ip_or_cidr, .doc = "From where." },
-    { "destination_ip_prefix", FIELD_STRING, AT(metering_rule, destination_ip_prefix), IN_CREATE | FILTER | NULLABLE,
-      .check = check_ip_or_cidr, .doc = "Where to." },
+    { "destination_ip_prefix", FIELD_STRING, AT(metering_rule, destination_ip_prefix),
+      IN_CREATE | FILTER | NULLABLE, .check = check_ip_or_cidr, .doc = "Where to." },
 };
 static SCHEMA(METERING_RULE_SCHEMA, struct metering_rule, METERING_RULE_FIELDS);
 const struct kind METERING_RULE_KIND = { "network.metering_rule", &METERING_RULE_SCHEMA };

@@ -14,38 +14,42 @@
 extern const struct service NETWORK_SERVICE;
 extern const struct kind PORT_KIND;
 
-/* Whose a server is, told by the compute slice where there is one: *ret stays null when there is no such server. */
+/* Whose a server is, told by the compute slice where there is one: *ret stays null when there is no such
+ * server. */
 extern int (*network_server_project)(struct txn *t, const char *server_id, const char **ret);
 
 /* What a request for a server says of one interface. */
 struct port_wish {
-    const char *network_id;         /* or */
-    const char *port_id;            /* an existing port, or both null with 'automatic' */
-    const char *fixed_ip;           /* wanted address, or null */
+    const char *network_id; /* or */
+    const char *port_id;    /* an existing port, or both null with 'automatic' */
+    const char *fixed_ip;   /* wanted address, or null */
     const char *tag;
-    bool automatic;                 /* the project's only network (or the auto-allocated one) */
+    bool automatic; /* the project's only network (or the auto-allocated one) */
     const char *mac;
 };
 
 struct port_address {
     const char *ip, *subnet_id, *cidr, *gateway;
-    int version;                    /* 4 or 6 */
-    const char *floating_ip;        /* or null */
+    int version;             /* 4 or 6 */
+    const char *floating_ip; /* or null */
     struct strv dns;
 };
 
 /* A port as the compute slice shows and tells it. */
 struct port_view {
     const char *id, *network_id, *network_name, *project_id, *mac, *status, *tag, *host;
-    const char *device_name;        /* of the host's side: tap device */
+    const char *device_name; /* of the host's side: tap device */
     const char *vnic_type, *dns_name;
-    bool own;                       /* made for the server: goes with it */
+    bool own; /* made for the server: goes with it */
     bool admin_up;
     int64_t mtu;
-    struct strv security_groups;    /* ids */
+    struct strv security_groups; /* ids */
     VEC_OF(struct port_address) addresses;
 };
-struct port_views { struct port_view *v; size_t n, cap; };
+struct port_views {
+    struct port_view *v;
+    size_t n, cap;
+};
 
 /* Checks the wishes for a server of this project and makes or takes its ports (device_id = server,
  * device_owner compute:<zone>). 'groups' are ids or names of security groups (of ports made here);
@@ -58,7 +62,8 @@ int network_ports_take(struct call *c, struct txn *t, const char *project_id, co
 int network_ports_of(struct txn *t, const char *server_id, struct port_views *ret);
 /* The same for many servers at once (lists): views with 'device' order of ids; one query. */
 int network_ports_of_many(struct txn *t, const struct strv *server_ids,
-                          int (*each)(void *arg, const char *server_id, const struct port_view *port), void *arg);
+                          int (*each)(void *arg, const char *server_id, const struct port_view *port),
+                          void *arg);
 /* All ports of a server to this host ("" unbinds). 'zone' renames the owner; may be null. */
 int network_ports_bind(struct txn *t, const char *server_id, const char *host, const char *zone);
 /* Lets one port go: deleted when 'own', else unbound. 0; FAULT 404 when it is not this server's. */
@@ -66,8 +71,8 @@ int network_port_release(struct txn *t, const char *server_id, const char *port_
 /* Lets all ports of a server go. */
 int network_ports_release(struct txn *t, const char *server_id);
 /* Adds or removes a security group (id or name) on all ports of a server. 0 or FAULT 404/409. */
-int network_ports_group(struct txn *t, const char *project_id, const char *server_id, const char *group, bool add,
-                        struct fault *fault);
+int network_ports_group(struct txn *t, const char *project_id, const char *server_id, const char *group,
+                        bool add, struct fault *fault);
 /* Finds servers by address: ids of devices that have this fixed or floating address (a regular
  * expression when 'regex'). */
 int network_devices_by_ip(struct txn *t, const char *expression, int version, bool regex, struct strv *ret);

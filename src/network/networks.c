@@ -68,7 +68,8 @@ static int network_render(struct call *c, const void *object, struct json_out *o
 static int segment_taken(struct call *c, const struct network *n, int64_t id, bool *ret)
 {
     struct network *other;
-    const char *key = arena_printf(c->arena, "%s/%s/%lld", n->type, str_or(n->physical_network, ""), (long long)id);
+    const char *key =
+        arena_printf(c->arena, "%s/%s/%lld", n->type, str_or(n->physical_network, ""), (long long)id);
     int r = txn_find_by(c->txn, &NETWORK_KIND, "segment", key, &other);
     *ret = r == 0 && other;
     return r;
@@ -91,17 +92,20 @@ static int free_segment(struct call *c, struct network *n, int64_t first, int64_
         if (r < 0)
             return r;
     }
-    return taken ? call_fault(c, 503, "NoNetworkAvailable", "Unable to create the network. No tenant network is "
-                              "available for allocation.") : 0;
+    return taken ? call_fault(c, 503, "NoNetworkAvailable",
+                              "Unable to create the network. No tenant network is "
+                              "available for allocation.")
+                 : 0;
 }
 
 /* The configured range of VLANs of a physical network: "physnet:100:199". */
 static bool vlan_range(const struct cloud_config *o, const char *physical, int64_t *first, int64_t *last)
 {
-    VEC_FOREACH(range, &o->vlan_ranges) {
+    VEC_FOREACH (range, &o->vlan_ranges) {
         size_t n = strcspn(*range, ":");
         long long a, b;
-        if (strlen(physical) == n && memcmp(*range, physical, n) == 0 && sscanf(*range + n, ":%lld:%lld", &a, &b) == 2) {
+        if (strlen(physical) == n && memcmp(*range, physical, n) == 0 &&
+            sscanf(*range + n, ":%lld:%lld", &a, &b) == 2) {
             *first = a;
             *last = b;
             return true;
@@ -127,10 +131,14 @@ static int settle_segment(struct call *c, struct network *n)
         if (STREQ(n->type, "local"))
             return 0;
         if (!strv_has(&o->flat_networks, n->physical_network) && !strv_has(&o->flat_networks, "*"))
-            return neutron_invalid(c, "physical_network '%s' unknown for flat provider network", n->physical_network);
+            return neutron_invalid(c, "physical_network '%s' unknown for flat provider network",
+                                   n->physical_network);
         int r = segment_taken(c, n, 0, &taken);
-        return r == 0 && taken ? call_fault(c, 409, "FlatNetworkInUse", "Unable to create the flat network. Physical "
-                                            "network %s is in use.", n->physical_network) : r;
+        return r == 0 && taken ? call_fault(c, 409, "FlatNetworkInUse",
+                                            "Unable to create the flat network. Physical "
+                                            "network %s is in use.",
+                                            n->physical_network)
+                               : r;
     }
     int64_t first = o->vni_min, last = o->vni_max;
     if (STREQ(n->type, "vlan")) {
@@ -138,17 +146,21 @@ static int settle_segment(struct call *c, struct network *n)
             return neutron_invalid(c, "segmentation_id out of range (1 through 4094)");
         bool known = vlan_range(o, n->physical_network, &first, &last);
         if (n->segmentation_id == INT_NULL && !known)
-            return neutron_invalid(c, "physical_network '%s' unknown for VLAN provider network", n->physical_network);
+            return neutron_invalid(c, "physical_network '%s' unknown for VLAN provider network",
+                                   n->physical_network);
     }
     if (n->segmentation_id == INT_NULL)
         return free_segment(c, n, first, last);
     int r = segment_taken(c, n, n->segmentation_id, &taken);
     if (r == 0 && taken)
         return STREQ(n->type, "vlan")
-            ? call_fault(c, 409, "VlanIdInUse", "Unable to create the network. The VLAN %lld on physical network %s "
-                         "is in use.", (long long)n->segmentation_id, n->physical_network)
-            : call_fault(c, 409, "TunnelIdInUse", "Unable to create the network. The tunnel ID %lld is in use.",
-                         (long long)n->segmentation_id);
+                   ? call_fault(c, 409, "VlanIdInUse",
+                                "Unable to create the network. The VLAN %lld on physical network %s "
+                                "is in use.",
+                                (long long)n->segmentation_id, n->physical_network)
+                   : call_fault(c, 409, "TunnelIdInUse",
+                                "Unable to create the network. The tunnel ID %lld is in use.",
+                                (long long)n->segmentation_id);
     return r;
 }
 
@@ -193,7 +205,8 @@ static int in_use_by_others(struct call *c, const struct network *n, bool *ret)
     int r = ports_where(c->txn, "network_id", Q_EQ, n->head.id, &ports);
     *ret = false;
     for (size_t i = 0; r == 0 && i < ports.n; i++)
-        *ret |= !str_eq(ports.v[i]->std.project_id, n->std.project_id) && !str_empty(ports.v[i]->std.project_id) &&
+        *ret |= !str_eq(ports.v[i]->std.project_id, n->std.project_id) &&
+                !str_empty(ports.v[i]->std.project_id) &&
                 !STREQ(ports.v[i]->device_owner, OWNER_ROUTER_GATEWAY) &&
                 !STREQ(ports.v[i]->device_owner, OWNER_FLOATING_IP);
     return r;
@@ -208,8 +221,10 @@ static int network_update(struct call *c, const void *before, void *object)
     if (r < 0)
         return r;
     if (busy)
-        return call_fault(c, 409, "InvalidSharedSetting", "Unable to reconfigure sharing settings for network %s. "
-                          "Multiple tenants are using it.", n->name);
+        return call_fault(c, 409, "InvalidSharedSetting",
+                          "Unable to reconfigure sharing settings for network %s. "
+                          "Multiple tenants are using it.",
+                          n->name);
     if (old->external && !n->external) {
         struct query q = { .kind = &PORT_KIND };
         struct port *gateway;
@@ -220,8 +235,10 @@ static int network_update(struct call *c, const void *before, void *object)
         if (r < 0)
             return r;
         if (gateway)
-            return call_fault(c, 409, "ExternalNetworkInUse", "External network %s cannot be updated to be made "
-                              "non-external, since it has existing gateway ports.", n->head.id);
+            return call_fault(c, 409, "ExternalNetworkInUse",
+                              "External network %s cannot be updated to be made "
+                              "non-external, since it has existing gateway ports.",
+                              n->head.id);
     }
     r = settle_mtu(c, n);
     if (r == 0)
@@ -258,8 +275,10 @@ static int network_remove(struct call *c, void *object)
         bool goes;
         r = drop_floating(c, ports.v[i], &goes);
         if (r == 0 && !goes && !STREQ(ports.v[i]->device_owner, OWNER_DHCP))
-            return call_fault(c, 409, "NetworkInUse", "Unable to complete operation on network %s. There are one or "
-                              "more ports still in use on the network.", n->head.id);
+            return call_fault(c, 409, "NetworkInUse",
+                              "Unable to complete operation on network %s. There are one or "
+                              "more ports still in use on the network.",
+                              n->head.id);
     }
     for (size_t i = 0; r == 0 && i < ports.n; i++)
         r = port_drop(c->txn, ports.v[i]);
@@ -278,7 +297,17 @@ static int network_taken(struct call *c, const void *object)
 }
 
 const struct resource NETWORK_RESOURCE = {
-    .one = "network", .many = "networks", .kind = &NETWORK_KIND, .title = "Network", .not_found = "NetworkNotFound",
-    .scope = network_scope, .visible = network_visible, .filter = neutron_filter, .render = network_render, .create = network_create,
-    .update = network_update, .remove = network_remove, .taken = network_taken,
+    .one = "network",
+    .many = "networks",
+    .kind = &NETWORK_KIND,
+    .title = "Network",
+    .not_found = "NetworkNotFound",
+    .scope = network_scope,
+    .visible = network_visible,
+    .filter = neutron_filter,
+    .render = network_render,
+    .create = network_create,
+    .update = network_update,
+    .remove = network_remove,
+    .taken = network_taken,
 };

@@ -44,7 +44,8 @@ int neutron_own(struct call *c, const struct resource *r, const void *object)
     const struct standard *s = neutron_standard(r, object);
     if (!s || call_is_admin(c) || str_eq(s->project_id, c->auth->project_id))
         return 0;
-    return call_fault(c, 403, "PolicyNotAuthorized", "rule:%s_%s is disallowed by policy", c->http->method, r->one);
+    return call_fault(c, 403, "PolicyNotAuthorized", "rule:%s_%s is disallowed by policy", c->http->method,
+                      r->one);
 }
 
 /* ---- reading bodies ---- */
@@ -78,9 +79,10 @@ static int check_admin_rows(struct call *c, const struct resource *r, const stru
         field_encode(&s->fields[i], item->object, &opt, &ox);
         field_encode(&s->fields[i], plain, &opt, &oy);
         if (!STREQ(buf_text(&x), buf_text(&y)))
-            return call_fault(c, 403, "PolicyNotAuthorized", "(rule:%s_%s and rule:%s_%s:%s) is disallowed by policy",
-                              STREQ(c->http->method, "POST") ? "create" : "update", r->one,
-                              STREQ(c->http->method, "POST") ? "create" : "update", r->one, s->fields[i].name);
+            return call_fault(
+                c, 403, "PolicyNotAuthorized", "(rule:%s_%s and rule:%s_%s:%s) is disallowed by policy",
+                STREQ(c->http->method, "POST") ? "create" : "update", r->one,
+                STREQ(c->http->method, "POST") ? "create" : "update", r->one, s->fields[i].name);
     }
     return 0;
 }
@@ -90,7 +92,8 @@ static int check_project(struct call *c, const struct resource *r, const void *o
     const struct standard *s = neutron_standard(r, object);
     if (!s || !s->project_id || call_is_admin(c) || str_eq(s->project_id, c->auth->project_id))
         return 0;
-    return call_fault(c, 403, "PolicyNotAuthorized", "Specifying 'project_id' or 'tenant_id' other than the "
+    return call_fault(c, 403, "PolicyNotAuthorized",
+                      "Specifying 'project_id' or 'tenant_id' other than the "
                       "authenticated project in request requires admin privileges");
 }
 
@@ -98,8 +101,8 @@ static int bad_value(struct call *c, const struct decode_error *e)
 {
     switch (e->problem) {
     case PROBLEM_REQUIRED:
-        return call_fault(c, 400, "HTTPBadRequest", "Failed to parse request. Required attribute '%s' not specified",
-                          e->path);
+        return call_fault(c, 400, "HTTPBadRequest",
+                          "Failed to parse request. Required attribute '%s' not specified", e->path);
     case PROBLEM_UNKNOWN:
         return call_fault(c, 400, "HTTPBadRequest", "Unrecognized attribute(s) '%s'", e->path);
     case PROBLEM_READ_ONLY:
@@ -151,7 +154,8 @@ static int read_one(struct call *c, const struct resource *r, json_t *body, enum
 static int read_items(struct call *c, const struct resource *r, enum decode_mode mode, struct items *items)
 {
     json_t *one = json_is_object(c->body) ? json_object_get(c->body, r->one) : NULL;
-    const json_t *many = json_is_object(c->body) && mode == DECODE_CREATE ? json_object_get(c->body, r->many) : NULL;
+    const json_t *many =
+        json_is_object(c->body) && mode == DECODE_CREATE ? json_object_get(c->body, r->many) : NULL;
     if (one)
         return read_one(c, r, one, mode, items);
     if (!json_is_array(many) || !json_array_size(many))
@@ -159,7 +163,8 @@ static int read_items(struct call *c, const struct resource *r, enum decode_mode
     items->bulk = true;
     size_t i;
     json_t *each;
-    json_array_foreach(many, i, each) {
+    json_array_foreach(many, i, each)
+    {
         int result = read_one(c, r, each, mode, items);
         if (result)
             return result;
@@ -205,7 +210,7 @@ static int create_items(struct call *c)
         json_put_array(&c->out, r->many);
     else
         json_key(&c->out, r->one);
-    VEC_FOREACH(item, items) {
+    VEC_FOREACH (item, items) {
         int result = create_item(c, r, item);
         if (result)
             return result;
@@ -238,8 +243,9 @@ static int check_revision(struct call *c, const struct resource *r, const void *
         return call_fault(c, 400, "HTTPBadRequest", "Invalid If-Match header: %s", header);
     if (wanted == s->revision_number)
         return 0;
-    return call_fault(c, 412, "RevisionNumberConstraintFailed", "Constrained to %lld, but current revision is %lld",
-                      wanted, (long long)s->revision_number);
+    return call_fault(c, 412, "RevisionNumberConstraintFailed",
+                      "Constrained to %lld, but current revision is %lld", wanted,
+                      (long long)s->revision_number);
 }
 
 static int update_item(struct call *c)

@@ -8,8 +8,8 @@
 #include "network/internal.h"
 
 /* Verbs for route rows with .resource; rows have neither .wrap nor .body. */
-int neutron_create(struct call *c);         /* {"network": {}} or {"networks": [{}, {}]} */
-int neutron_update(struct call *c);         /* also If-Match: revision_number=N */
+int neutron_create(struct call *c); /* {"network": {}} or {"networks": [{}, {}]} */
+int neutron_update(struct call *c); /* also If-Match: revision_number=N */
 int neutron_delete(struct call *c);
 
 /* The struct standard of an object of this resource; null where the kind has none. */
@@ -27,14 +27,16 @@ const char *neutron_mac_prefix(const struct call *c);
 /* ---- share.c ---- */
 
 /* Whether an RBAC policy lets this project at the object; 'action' null: any. */
-bool shared_with(struct txn *t, const char *type, const char *action, const char *object_id, const char *project_id);
+bool shared_with(struct txn *t, const char *type, const char *action, const char *object_id,
+                 const char *project_id);
 /* Ids of the objects of this type that RBAC policies let this project at. */
 int shared_ids(struct txn *t, const char *type, const char *action, const char *project_id, struct strv *ret);
 /* For 'visible' and 'scope': the project's own, those with one of the flags ("shared"), those by a policy. */
 bool share_visible(struct call *c, const struct resource *r, const char *type, const void *object);
 int share_scope(struct call *c, struct query *q, const char *type, const char *const *flags);
 /* Writes "shared" as the caller sees it. */
-void share_render(struct call *c, const struct resource *r, const char *type, const void *object, struct json_out *o);
+void share_render(struct call *c, const struct resource *r, const char *type, const void *object,
+                  struct json_out *o);
 /* After 'shared' was written: the policy for all follows. */
 int share_follow(struct call *c, const struct resource *r, const char *type, const void *object);
 /* All policies of an object go with it. */
@@ -42,8 +44,8 @@ int share_forget(struct call *c, const char *id);
 
 /* ---- tags.c ---- */
 
-/* "tags", "tags-any", "not-tags", "not-tags-any", "tenant_id"; 1: another filter. Every resource's 'filter' ends
- * in it. */
+/* "tags", "tags-any", "not-tags", "not-tags-any", "tenant_id"; 1: another filter. Every resource's 'filter'
+ * ends in it. */
 int neutron_filter(struct call *c, struct query *q, const char *name, const char *value);
 int tags_list(struct call *c);
 int tags_replace(struct call *c);
@@ -52,10 +54,11 @@ int tag_show(struct call *c);
 int tag_add(struct call *c);
 int tag_drop(struct call *c);
 
-extern const struct resource NETWORK_RESOURCE, SUBNET_RESOURCE, PORT_RESOURCE, ROUTER_RESOURCE, FLOATING_RESOURCE,
-    SECURITY_GROUP_RESOURCE, SECURITY_RULE_RESOURCE, RBAC_RESOURCE, ADDRESS_SCOPE_RESOURCE, SUBNET_POOL_RESOURCE,
-    ADDRESS_GROUP_RESOURCE, QOS_POLICY_RESOURCE, QOS_BANDWIDTH_RESOURCE, QOS_DSCP_RESOURCE, QOS_MIN_BANDWIDTH_RESOURCE,
-    METERING_LABEL_RESOURCE, METERING_RULE_RESOURCE, FORWARDING_RESOURCE;
+extern const struct resource NETWORK_RESOURCE, SUBNET_RESOURCE, PORT_RESOURCE, ROUTER_RESOURCE,
+    FLOATING_RESOURCE, SECURITY_GROUP_RESOURCE, SECURITY_RULE_RESOURCE, RBAC_RESOURCE, ADDRESS_SCOPE_RESOURCE,
+    SUBNET_POOL_RESOURCE, ADDRESS_GROUP_RESOURCE, QOS_POLICY_RESOURCE, QOS_BANDWIDTH_RESOURCE,
+    QOS_DSCP_RESOURCE, QOS_MIN_BANDWIDTH_RESOURCE, METERING_LABEL_RESOURCE, METERING_RULE_RESOURCE,
+    FORWARDING_RESOURCE;
 
 /* Special verbs, by file. */
 int router_add_interface(struct call *c);

@@ -13,7 +13,7 @@
 struct observation {
     const char *host;
     struct net_observed seen;
-    bool dry;                   /* only look whether there is news */
+    bool dry; /* only look whether there is news */
     bool news;
 };
 
@@ -59,7 +59,7 @@ static int note_host(struct txn *t, struct observation *o)
 static int note_ports(struct txn *t, struct observation *o)
 {
     int r = 0;
-    VEC_FOREACH(seen, &o->seen.ports) {
+    VEC_FOREACH (seen, &o->seen.ports) {
         struct port *p;
         if (r == 0)
             r = txn_get(t, &PORT_KIND, seen->id, &p);
@@ -71,7 +71,7 @@ static int note_ports(struct txn *t, struct observation *o)
 
 static int note_routers(struct txn *t, struct observation *o)
 {
-    VEC_FOREACH(seen, &o->seen.routers) {
+    VEC_FOREACH (seen, &o->seen.routers) {
         struct ports legs = { 0 };
         struct router *router;
         int r = txn_get(t, &ROUTER_KIND, seen->id, &router);
@@ -87,7 +87,7 @@ static int note_routers(struct txn *t, struct observation *o)
 
 static int note_dhcp(struct txn *t, struct observation *o)
 {
-    VEC_FOREACH(seen, &o->seen.networks) {
+    VEC_FOREACH (seen, &o->seen.networks) {
         struct port *p;
         int r = seen->id ? find_dhcp_port(t, seen->id, &p) : 0;
         if (r == 0 && seen->id && p && str_eq(p->host, o->host))
@@ -115,7 +115,7 @@ int network_observed(struct api *api, struct arena *a, const char *host, const j
     struct decode_error e;
     struct txn *t;
     if (schema_decode(&NET_OBSERVED_SCHEMA, value, DECODE_STORED, 0, a, &o.seen, NULL, &e) != 0)
-        return 0;               /* an agent that talks nonsense changes nothing */
+        return 0; /* an agent that talks nonsense changes nothing */
     int r = store_read(api_store(api), a, &t);
     if (r < 0)
         return r;

@@ -92,8 +92,8 @@ static int place_all(struct txn *t, void *arg)
             e = host_pick(t, &to);
         if (e || !move || !to)
             continue;
-        log_info("placed", KV("kind", is_network ? "network" : "router"), KV("id", ((struct object *)object)->id),
-                 KV("host", to), KV("before", str_or(*host, "")));
+        log_info("placed", KV("kind", is_network ? "network" : "router"),
+                 KV("id", ((struct object *)object)->id), KV("host", to), KV("before", str_or(*host, "")));
         *host = to;
         e = is_network ? network_place(t, object, to) : txn_put(t, &ROUTER_KIND, object);
     }
@@ -117,7 +117,8 @@ static int any_homeless(struct api *api, struct arena *a, bool *ret)
     if (e == 0 && any)
         e = txn_list(t, &routers, &r);
     for (size_t i = 0; e == 0 && !*ret && i < n.n + r.n; i++)
-        e = homeless(t, i < n.n ? ((struct network *)n.v[i])->host : ((struct router *)r.v[i - n.n])->host, ret);
+        e = homeless(t, i < n.n ? ((struct network *)n.v[i])->host : ((struct router *)r.v[i - n.n])->host,
+                     ret);
     txn_done(t);
     return e;
 }
@@ -134,5 +135,8 @@ static int placement_step(struct api *api, struct arena *a, const struct change 
 static const struct kind *const WAKING[] = { &NET_HOST_KIND, NULL };
 
 const struct controller_class NETWORK_PLACEMENT = {
-    .name = "network.placement", .kinds = WAKING, .interval = SECONDS(20), .step = placement_step,
+    .name = "network.placement",
+    .kinds = WAKING,
+    .interval = SECONDS(20),
+    .step = placement_step,
 };

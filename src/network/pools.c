@@ -34,7 +34,8 @@ static int scope_create(struct call *c, void *object)
 {
     const struct address_scope *s = object;
     if (s->ip_version == 5)
-        return call_fault(c, 400, "HTTPBadRequest", "Invalid input for ip_version. Reason: '5' is not in [4, 6].");
+        return call_fault(c, 400, "HTTPBadRequest",
+                          "Invalid input for ip_version. Reason: '5' is not in [4, 6].");
     return share_follow(c, &ADDRESS_SCOPE_RESOURCE, "address_scope", s);
 }
 
@@ -42,8 +43,11 @@ static int scope_update(struct call *c, const void *before, void *object)
 {
     const struct address_scope *old = before, *s = object;
     if (old->shared && !s->shared)
-        return neutron_invalid(c, "Shared address scope can't be unshared. Cannot update address scope %s: unsharing is "
-                               "not supported", s->head.id);
+        return neutron_invalid(
+            c,
+            "Shared address scope can't be unshared. Cannot update address scope %s: unsharing is "
+            "not supported",
+            s->head.id);
     return share_follow(c, &ADDRESS_SCOPE_RESOURCE, "address_scope", s);
 }
 
@@ -55,21 +59,37 @@ static int scope_remove(struct call *c, void *object)
     if (r < 0)
         return r;
     if (pool)
-        return call_fault(c, 409, "AddressScopeInUse", "Unable to complete operation on address scope %s. There are one "
-                          "or more subnet pools in use on the address scope", id);
+        return call_fault(c, 409, "AddressScopeInUse",
+                          "Unable to complete operation on address scope %s. There are one "
+                          "or more subnet pools in use on the address scope",
+                          id);
     return share_forget(c, id);
 }
 
 const struct resource ADDRESS_SCOPE_RESOURCE = {
-    .one = "address_scope", .many = "address_scopes", .kind = &ADDRESS_SCOPE_KIND, .title = "Address scope",
-    .not_found = "AddressScopeNotFound", .scope = scope_scope, .visible = scope_visible, .filter = neutron_filter,
-    .render = scope_render, .create = scope_create, .update = scope_update, .remove = scope_remove,
+    .one = "address_scope",
+    .many = "address_scopes",
+    .kind = &ADDRESS_SCOPE_KIND,
+    .title = "Address scope",
+    .not_found = "AddressScopeNotFound",
+    .scope = scope_scope,
+    .visible = scope_visible,
+    .filter = neutron_filter,
+    .render = scope_render,
+    .create = scope_create,
+    .update = scope_update,
+    .remove = scope_remove,
 };
 
 /* ---- ranges ---- */
 
-struct span { ip_number first, last; };
-struct spans { struct span *v; size_t n, cap; };
+struct span {
+    ip_number first, last;
+};
+struct spans {
+    struct span *v;
+    size_t n, cap;
+};
 
 static int by_first(const void *a, const void *b)
 {
@@ -115,7 +135,7 @@ static bool first_gap(struct cidr prefix, int length, const struct spans *used, 
     ip_number at = prefix.first.n, end = cidr_last(prefix).n;
     if (length < prefix.prefix)
         return false;
-    VEC_FOREACH(s, used) {
+    VEC_FOREACH (s, used) {
         if (s->last < at)
             continue;
         if (s->first > at + size - 1)
@@ -143,7 +163,8 @@ static int find_pool(struct call *c, struct subnet *s, struct subnet_pool **ret)
             return -ENOMEM;
         int r = txn_find(c->txn, &q, ret);
         if (r == 0 && !*ret)
-            return neutron_invalid(c, "No default subnetpool found for IPv%lld", (long long)(s->ip_version ? s->ip_version : 4));
+            return neutron_invalid(c, "No default subnetpool found for IPv%lld",
+                                   (long long)(s->ip_version ? s->ip_version : 4));
         if (r == 0)
             s->subnetpool_id = (*ret)->head.id;
         return r;
@@ -162,7 +183,8 @@ static int check_affinity(struct call *c, const struct subnet *s, int version)
     int r = subnets_of(c->txn, s->network_id, &l);
     for (size_t i = 0; r == 0 && i < l.n; i++)
         if (l.v[i]->ip_version == version && !str_eq(l.v[i]->subnetpool_id, s->subnetpool_id))
-            return call_fault(c, 400, "NetworkSubnetPoolAffinityError", "Subnets hosted on the same network must be "
+            return call_fault(c, 400, "NetworkSubnetPoolAffinityError",
+                              "Subnets hosted on the same network must be "
                               "allocated from the same subnet pool.");
     return r;
 }
@@ -183,8 +205,10 @@ int subnet_from_pool(struct call *c, struct subnet *s)
     if (r)
         return r;
     if (s->ip_version && s->ip_version != p->ip_version)
-        return call_fault(c, 400, "BadSubnetRequest", "Bad subnet request: Cannot allocate IPv%lld subnet from IPv%lld "
-                          "subnet pool.", (long long)s->ip_version, (long long)p->ip_version);
+        return call_fault(c, 400, "BadSubnetRequest",
+                          "Bad subnet request: Cannot allocate IPv%lld subnet from IPv%lld "
+                          "subnet pool.",
+                          (long long)s->ip_version, (long long)p->ip_version);
     s->ip_version = p->ip_version;
     bool found = false;
     int length = s->prefixlen ? (int)s->prefixlen : (int)p->default_prefixlen;
@@ -194,12 +218,16 @@ int subnet_from_pool(struct call *c, struct subnet *s)
         length = cut.prefix;
     }
     if (length < p->min_prefixlen)
-        return call_fault(c, 400, "MinPrefixSubnetAllocationError", "Unable to allocate subnet with prefix length %d, "
-                          "minimum allowed prefix is %lld.", length, (long long)p->min_prefixlen);
+        return call_fault(c, 400, "MinPrefixSubnetAllocationError",
+                          "Unable to allocate subnet with prefix length %d, "
+                          "minimum allowed prefix is %lld.",
+                          length, (long long)p->min_prefixlen);
     if (length > p->max_prefixlen)
-        return call_fault(c, 400, "MaxPrefixSubnetAllocationError", "Unable to allocate subnet with prefix length %d, "
-                          "maximum allowed prefix is %lld.", length, (long long)p->max_prefixlen);
-    VEC_FOREACH(text, &p->prefixes) {
+        return call_fault(c, 400, "MaxPrefixSubnetAllocationError",
+                          "Unable to allocate subnet with prefix length %d, "
+                          "maximum allowed prefix is %lld.",
+                          length, (long long)p->max_prefixlen);
+    VEC_FOREACH (text, &p->prefixes) {
         struct cidr prefix;
         if (found || !cidr_parse(*text, false, &prefix))
             continue;
@@ -209,7 +237,7 @@ int subnet_from_pool(struct call *c, struct subnet *s)
         }
         struct span mine = span_of(cut), whole = span_of(prefix);
         found = mine.first >= whole.first && mine.last <= whole.last;
-        VEC_FOREACH(u, &used)
+        VEC_FOREACH (u, &used)
             found &= u->last < mine.first || mine.last < u->first;
     }
     if (!found)
@@ -267,17 +295,18 @@ static int settle_prefixes(struct call *c, struct subnet_pool *p)
     if (!p->prefixes.n)
         return call_fault(c, 400, "EmptySubnetPoolPrefixList", "Empty subnet pool prefix list.");
     p->ip_version = 0;
-    VEC_FOREACH(text, &p->prefixes) {
+    VEC_FOREACH (text, &p->prefixes) {
         struct cidr c1, c2;
         if (!cidr_parse(*text, false, &c1))
             return neutron_invalid(c, "'%s' is not a valid IP subnet", *text);
         if (p->ip_version && p->ip_version != c1.first.version)
-            return call_fault(c, 400, "PrefixVersionMismatch", "Cannot mix IPv4 and IPv6 prefixes in a subnet pool.");
+            return call_fault(c, 400, "PrefixVersionMismatch",
+                              "Cannot mix IPv4 and IPv6 prefixes in a subnet pool.");
         p->ip_version = c1.first.version;
         bool inside = false;
-        VEC_FOREACH(other, &kept)
+        VEC_FOREACH (other, &kept)
             inside |= cidr_parse(*other, false, &c2) && cidr_overlap(c1, c2) && c2.prefix <= c1.prefix;
-        for (size_t i = kept.n; !inside && i-- > 0; )
+        for (size_t i = kept.n; !inside && i-- > 0;)
             if (cidr_parse(kept.v[i], false, &c2) && cidr_overlap(c1, c2))
                 vec_remove(&kept, i);
         if (!inside && !strv_add(c->arena, &kept, cidr_text(c->arena, c1)))
@@ -298,12 +327,14 @@ static int settle_lengths(struct call *c, struct subnet_pool *p)
         p->default_prefixlen = p->min_prefixlen;
     if (p->min_prefixlen > p->max_prefixlen || p->max_prefixlen > bits)
         return call_fault(c, 400, "IllegalSubnetPoolPrefixBounds", "Illegal prefix bounds: %s=%lld, %s=%lld.",
-                          "min_prefixlen", (long long)p->min_prefixlen, "max_prefixlen", (long long)p->max_prefixlen);
+                          "min_prefixlen", (long long)p->min_prefixlen, "max_prefixlen",
+                          (long long)p->max_prefixlen);
     if (p->default_prefixlen < p->min_prefixlen || p->default_prefixlen > p->max_prefixlen)
-        return call_fault(c, 400, "IllegalSubnetPoolPrefixBounds", "Illegal prefix bounds: %s=%lld, %s=%lld.",
-                          "default_prefixlen", (long long)p->default_prefixlen,
-                          p->default_prefixlen < p->min_prefixlen ? "min_prefixlen" : "max_prefixlen",
-                          (long long)(p->default_prefixlen < p->min_prefixlen ? p->min_prefixlen : p->max_prefixlen));
+        return call_fault(
+            c, 400, "IllegalSubnetPoolPrefixBounds", "Illegal prefix bounds: %s=%lld, %s=%lld.",
+            "default_prefixlen", (long long)p->default_prefixlen,
+            p->default_prefixlen < p->min_prefixlen ? "min_prefixlen" : "max_prefixlen",
+            (long long)(p->default_prefixlen < p->min_prefixlen ? p->min_prefixlen : p->max_prefixlen));
     return 0;
 }
 
@@ -319,9 +350,11 @@ static int check_scope(struct call *c, const struct subnet_pool *p)
     if (r)
         return r;
     if (((struct address_scope *)object)->ip_version != p->ip_version)
-        return call_fault(c, 400, "IllegalSubnetPoolIpVersionAssociation", "Illegal subnetpool association: subnetpool %s "
+        return call_fault(c, 400, "IllegalSubnetPoolIpVersionAssociation",
+                          "Illegal subnetpool association: subnetpool %s "
                           "cannot associate with address scope %s because subnetpool ip_version is not %lld.",
-                          p->head.id, p->address_scope_id, (long long)((struct address_scope *)object)->ip_version);
+                          p->head.id, p->address_scope_id,
+                          (long long)((struct address_scope *)object)->ip_version);
     if (!query_where(&q, c->arena, "address_scope_id", Q_EQ, p->address_scope_id))
         return -ENOMEM;
     r = txn_list(c->txn, &q, &l);
@@ -329,11 +362,12 @@ static int check_scope(struct call *c, const struct subnet_pool *p)
         const struct subnet_pool *other = l.v[i];
         if (STREQ(other->head.id, p->head.id))
             continue;
-        VEC_FOREACH(x, &p->prefixes)
-            VEC_FOREACH(y, &other->prefixes) {
+        VEC_FOREACH (x, &p->prefixes)
+            VEC_FOREACH (y, &other->prefixes) {
                 struct cidr a, b;
                 if (cidr_parse(*x, false, &a) && cidr_parse(*y, false, &b) && cidr_overlap(a, b))
-                    return call_fault(c, 409, "AddressScopePrefixConflict", "Failed to associate address scope: "
+                    return call_fault(c, 409, "AddressScopePrefixConflict",
+                                      "Failed to associate address scope: "
                                       "subnetpools within an address scope must have unique prefixes.");
             }
     }
@@ -352,8 +386,9 @@ static int check_default(struct call *c, const struct subnet_pool *p)
         return -ENOMEM;
     int r = txn_find(c->txn, &q, &other);
     if (r == 0 && other)
-        return neutron_invalid(c, "A default subnetpool for this IP family has already been set. Only one default may "
-                               "exist per IP family");
+        return neutron_invalid(
+            c, "A default subnetpool for this IP family has already been set. Only one default may "
+               "exist per IP family");
     return r;
 }
 
@@ -379,15 +414,18 @@ static int pool_update(struct call *c, const void *before, void *object)
     struct subnet_pool *p = object;
     int r = settle_prefixes(c, p);
     if (r == 0 && p->ip_version != old->ip_version)
-        return call_fault(c, 400, "PrefixVersionMismatch", "Cannot mix IPv4 and IPv6 prefixes in a subnet pool.");
+        return call_fault(c, 400, "PrefixVersionMismatch",
+                          "Cannot mix IPv4 and IPv6 prefixes in a subnet pool.");
     /* what was given out, or might be, stays: prefixes only grow */
-    VEC_FOREACH(was, &old->prefixes) {
+    VEC_FOREACH (was, &old->prefixes) {
         struct cidr a, b;
         bool held = false;
-        VEC_FOREACH(is, &p->prefixes)
-            held |= cidr_parse(*was, false, &a) && cidr_parse(*is, false, &b) && cidr_overlap(a, b) && b.prefix <= a.prefix;
+        VEC_FOREACH (is, &p->prefixes)
+            held |= cidr_parse(*was, false, &a) && cidr_parse(*is, false, &b) && cidr_overlap(a, b) &&
+                    b.prefix <= a.prefix;
         if (r == 0 && !held)
-            return call_fault(c, 400, "IllegalSubnetPoolPrefixUpdate", "Illegal update to prefixes: Existing prefixes must "
+            return call_fault(c, 400, "IllegalSubnetPoolPrefixUpdate",
+                              "Illegal update to prefixes: Existing prefixes must "
                               "be a subset of the new prefixes.");
     }
     if (r == 0)
@@ -405,15 +443,25 @@ static int pool_remove(struct call *c, void *object)
     if (r < 0)
         return r;
     if (s)
-        return call_fault(c, 409, "SubnetPoolInUse", "Unable to complete operation on subnet pool. Subnet pool has "
+        return call_fault(c, 409, "SubnetPoolInUse",
+                          "Unable to complete operation on subnet pool. Subnet pool has "
                           "existing allocations.");
     return share_forget(c, id);
 }
 
 const struct resource SUBNET_POOL_RESOURCE = {
-    .one = "subnetpool", .many = "subnetpools", .kind = &SUBNET_POOL_KIND, .title = "Subnet pool",
-    .not_found = "SubnetPoolNotFound", .scope = pool_scope, .visible = pool_visible, .filter = neutron_filter,
-    .render = pool_render, .create = pool_create, .update = pool_update, .remove = pool_remove,
+    .one = "subnetpool",
+    .many = "subnetpools",
+    .kind = &SUBNET_POOL_KIND,
+    .title = "Subnet pool",
+    .not_found = "SubnetPoolNotFound",
+    .scope = pool_scope,
+    .visible = pool_visible,
+    .filter = neutron_filter,
+    .render = pool_render,
+    .create = pool_create,
+    .update = pool_update,
+    .remove = pool_remove,
 };
 
 /* ---- prefixes added and removed ---- */
@@ -434,7 +482,8 @@ static int change_prefixes(struct call *c, bool add)
     struct subnet_pool *p = object;
     if (!wanted || !json_array_size(wanted))
         return call_fault(c, 400, "HTTPBadRequest", "Invalid input for prefixes. Reason: a list is needed.");
-    json_array_foreach(wanted, i, each) {
+    json_array_foreach(wanted, i, each)
+    {
         struct cidr prefix;
         const char *text = json_string_value(each);
         if (!text || !cidr_parse(text, false, &prefix))
@@ -443,10 +492,12 @@ static int change_prefixes(struct call *c, bool add)
         if (add ? !strv_add(c->arena, &p->prefixes, text) : !strv_drop(&p->prefixes, text))
             return add ? -ENOMEM : neutron_invalid(c, "'%s' is not a prefix of the subnet pool", text);
         r = add ? 0 : pool_used(c->txn, p, NULL, &used, &units);
-        VEC_FOREACH(u, &used)
+        VEC_FOREACH (u, &used)
             if (r == 0 && u->first >= prefix.first.n && u->last <= cidr_last(prefix).n)
-                return call_fault(c, 409, "IllegalSubnetPoolPrefixUpdate", "Illegal update to prefixes: one or more "
-                                  "subnets have an allocation from %s.", text);
+                return call_fault(c, 409, "IllegalSubnetPoolPrefixUpdate",
+                                  "Illegal update to prefixes: one or more "
+                                  "subnets have an allocation from %s.",
+                                  text);
     }
     if (r == 0)
         r = settle_prefixes(c, p);

@@ -46,12 +46,15 @@ int ports_where(struct txn *t, const char *field, enum query_op op, const char *
 
 /* ---- security groups ---- */
 
-static int default_rule(struct txn *t, const struct security_group *g, const char *direction, const char *ethertype,
-                        bool from_group)
+static int default_rule(struct txn *t, const struct security_group *g, const char *direction,
+                        const char *ethertype, bool from_group)
 {
     struct arena *a = txn_arena(t);
-    struct security_rule rule = { .security_group_id = g->head.id, .direction = direction, .ethertype = ethertype,
-                                  .port_range_min = INT_NULL, .port_range_max = INT_NULL,
+    struct security_rule rule = { .security_group_id = g->head.id,
+                                  .direction = direction,
+                                  .ethertype = ethertype,
+                                  .port_range_min = INT_NULL,
+                                  .port_range_max = INT_NULL,
                                   .remote_group_id = from_group ? g->head.id : NULL };
     standard_new(a, &rule.head, &rule.std, g->std.project_id);
     int r = rule.head.id ? txn_put(t, &SECURITY_RULE_KIND, &rule) : -ENOMEM;
@@ -77,7 +80,8 @@ int default_group(struct txn *t, const char *project_id, const char **ret_id)
         *ret_id = found->head.id;
         return 0;
     }
-    struct security_group g = { .name = "default", .stateful = true,
+    struct security_group g = { .name = "default",
+                                .stateful = true,
                                 .std = { .description = "Default security group" } };
     standard_new(txn_arena(t), &g.head, &g.std, project_id);
     r = g.head.id ? txn_put(t, &SECURITY_GROUP_KIND, &g) : -ENOMEM;
@@ -100,8 +104,10 @@ int port_put(struct txn *t, struct port *p, struct fault *f)
     int r = txn_put(t, &PORT_KIND, p);
     if (r != TXN_TAKEN)
         return r;
-    return fault_set(f, 409, "MacAddressInUse", "Unable to complete operation for network %s. The mac address %s is in "
-                     "use.", p->network_id, p->mac_address);
+    return fault_set(f, 409, "MacAddressInUse",
+                     "Unable to complete operation for network %s. The mac address %s is in "
+                     "use.",
+                     p->network_id, p->mac_address);
 }
 
 static bool trusted(const struct port *p)
@@ -119,7 +125,8 @@ static int free_mac(struct txn *t, const char *mac_prefix, struct port *p)
         p->mac_address = mac_random(a, mac_prefix);
         if (!p->mac_address)
             return -ENOMEM;
-        r = txn_find_by(t, &PORT_KIND, "mac", arena_printf(a, "%s/%s", p->network_id, p->mac_address), &other);
+        r = txn_find_by(t, &PORT_KIND, "mac", arena_printf(a, "%s/%s", p->network_id, p->mac_address),
+                        &other);
     }
     return r;
 }
@@ -196,7 +203,7 @@ int find_dhcp_port(struct txn *t, const char *network_id, struct port **ret)
 
 static bool has_subnet(const struct port *p, const char *subnet_id)
 {
-    VEC_FOREACH(ip, &p->fixed_ips)
+    VEC_FOREACH (ip, &p->fixed_ips)
         if (str_eq(ip->subnet_id, subnet_id))
             return true;
     return false;
@@ -223,14 +230,14 @@ int dhcp_port_follow(struct txn *t, const char *mac_prefix, const struct network
         if (!s->enable_dhcp)
             continue;
         struct port_ip one = { s->head.id, NULL };
-        VEC_FOREACH(ip, &kept)
+        VEC_FOREACH (ip, &kept)
             if (str_eq(ip->subnet_id, s->head.id))
                 one.ip_address = ip->ip_address;
         changed |= !one.ip_address;
         if (!vec_push(a, &p.fixed_ips, one))
             return -ENOMEM;
     }
-    VEC_FOREACH(ip, &kept)
+    VEC_FOREACH (ip, &kept)
         changed |= !has_subnet(&p, ip->subnet_id);
     if (!changed)
         return 0;

@@ -24,7 +24,8 @@ static bool owns_network(struct call *c, const char *network_id)
 static bool port_visible(struct call *c, const void *object)
 {
     const struct port *p = object;
-    return call_is_admin(c) || str_eq(p->std.project_id, c->auth->project_id) || owns_network(c, p->network_id);
+    return call_is_admin(c) || str_eq(p->std.project_id, c->auth->project_id) ||
+           owns_network(c, p->network_id);
 }
 
 /* Ports of others on the project's networks: two ranges of an index for each network, mostly empty. */
@@ -57,7 +58,8 @@ static int foreign_ports(struct call *c, const char *project, struct strv *ret)
     return r;
 }
 
-/* The project's own, and those on its networks. Where there are only its own, one index gives them in order. */
+/* The project's own, and those on its networks. Where there are only its own, one index gives them in order.
+ */
 static int port_scope(struct call *c, struct query *q)
 {
     const char *project = str_or(c->auth->project_id, "");
@@ -92,7 +94,7 @@ static int filter_part(struct call *c, struct query *q, const char *part)
         return r < 0 ? r : -ENOMEM;
     for (size_t i = 0; i < l.n; i++) {
         bool hit = false;
-        VEC_FOREACH(ip, &((struct port *)l.v[i])->fixed_ips)
+        VEC_FOREACH (ip, &((struct port *)l.v[i])->fixed_ips)
             hit |= strstr(ip->ip_address, part) != NULL;
         if (hit && !vec_push(c->arena, &w->list, ((struct object *)l.v[i])->id))
             return -ENOMEM;
@@ -105,15 +107,20 @@ static int filter_part(struct call *c, struct query *q, const char *part)
 /* "fixed_ips=ip_address=10.0.0.3", "fixed_ips=subnet_id=..", "security_groups=.." */
 static int port_filter(struct call *c, struct query *q, const char *name, const char *value)
 {
-    static const struct { const char *prefix, *key; enum query_op op; } ADDRESS[] = {
-        { "ip_address=", "ip", Q_KEY }, { "subnet_id=", "subnet", Q_KEY },
+    static const struct {
+        const char *prefix, *key;
+        enum query_op op;
+    } ADDRESS[] = {
+        { "ip_address=", "ip", Q_KEY },
+        { "subnet_id=", "subnet", Q_KEY },
     };
     if (!STREQ(name, "fixed_ips"))
         return neutron_filter(c, q, name, value);
     for (size_t i = 0; i < ARRAY_SIZE(ADDRESS); i++)
         if (str_starts(value, ADDRESS[i].prefix))
             return query_where(q, c->arena, ADDRESS[i].key, ADDRESS[i].op, value + strlen(ADDRESS[i].prefix))
-                ? 0 : -ENOMEM;
+                       ? 0
+                       : -ENOMEM;
     if (str_starts(value, "ip_address_substr="))
         return filter_part(c, q, value + strlen("ip_address_substr="));
     return neutron_invalid(c, "'%s' is not an accepted filter of fixed_ips", value);
@@ -127,13 +134,15 @@ static int port_render(struct call *c, const void *object, struct json_out *o, b
         if (resource_wants(c, "binding:vif_type"))
             json_put_string(o, "binding:vif_type", p->host ? "bridge" : "unbound");
         if (resource_wants(c, "binding:vif_details"))
-            json_put_raw(o, "binding:vif_details", p->host ? "{\"port_filter\":true,\"connectivity\":\"l2\"}" : "{}");
+            json_put_raw(o, "binding:vif_details",
+                         p->host ? "{\"port_filter\":true,\"connectivity\":\"l2\"}" : "{}");
     }
     if (resource_wants(c, "dns_assignment")) {
         json_put_array(o, "dns_assignment");
-        VEC_FOREACH(ip, &p->fixed_ips) {
+        VEC_FOREACH (ip, &p->fixed_ips) {
             const struct cloud_config *config = cloud_config(c->api);
-            const char *host = str_empty(p->dns_name) ? arena_printf(c->arena, "host-%s", ip->ip_address) : p->dns_name;
+            const char *host =
+                str_empty(p->dns_name) ? arena_printf(c->arena, "host-%s", ip->ip_address) : p->dns_name;
             char *label = arena_strdup(c->arena, host);
             for (char *at = label; at && str_empty(p->dns_name) && *at; at++)
                 if (*at == '.' || *at == ':')
@@ -141,7 +150,9 @@ static int port_render(struct call *c, const void *object, struct json_out *o, b
             json_open_object(o);
             json_put_string(o, "ip_address", ip->ip_address);
             json_put_string(o, "hostname", label);
-            json_put_string(o, "fqdn", arena_printf(c->arena, "%s.%s", str_or(label, ""), str_or(config->dns_domain, "")));
+            json_put_string(
+                o, "fqdn",
+                arena_printf(c->arena, "%s.%s", str_or(label, ""), str_or(config->dns_domain, "")));
             json_close_object(o);
         }
         json_close_array(o);
@@ -151,7 +162,7 @@ static int port_render(struct call *c, const void *object, struct json_out *o, b
 
 static int check_groups(struct call *c, const struct port *p)
 {
-    VEC_FOREACH(id, &p->security_groups) {
+    VEC_FOREACH (id, &p->security_groups) {
         struct security_group *g;
         int r = txn_get(c->txn, &SECURITY_GROUP_KIND, *id, &g);
         if (r < 0)
@@ -172,8 +183,10 @@ static int check_pairs(struct call *c, struct port *p)
         for (size_t j = 0; j < i; j++)
             if (str_eq(pair->ip_address, p->allowed_address_pairs.v[j].ip_address) &&
                 str_eq(pair->mac_address, p->allowed_address_pairs.v[j].mac_address))
-                return call_fault(c, 400, "DuplicateAddressPairInRequest", "Request contains duplicate address pair: "
-                                  "mac_address %s ip_address %s.", pair->mac_address, pair->ip_address);
+                return call_fault(c, 400, "DuplicateAddressPairInRequest",
+                                  "Request contains duplicate address pair: "
+                                  "mac_address %s ip_address %s.",
+                                  pair->mac_address, pair->ip_address);
     }
     return 0;
 }
@@ -183,19 +196,22 @@ static int check_security(struct call *c, struct port *p)
     if (p->port_security_enabled)
         return 0;
     if (PORT_GIVEN(c, security_groups) && p->security_groups.n)
-        return call_fault(c, 409, "PortSecurityAndIPRequiredForSecurityGroups", "Port security must be enabled and "
+        return call_fault(c, 409, "PortSecurityAndIPRequiredForSecurityGroups",
+                          "Port security must be enabled and "
                           "port must have an IP address in order to use security groups.");
     if (p->allowed_address_pairs.n)
-        return call_fault(c, 409, "AddressPairAndPortSecurityRequired", "Port Security must be enabled in order to "
+        return call_fault(c, 409, "AddressPairAndPortSecurityRequired",
+                          "Port Security must be enabled in order to "
                           "have allowed address pairs on a port.");
     if (p->security_groups.n && !PORT_GIVEN(c, security_groups) && PORT_GIVEN(c, port_security_enabled))
-        return call_fault(c, 409, "PortSecurityPortHasSecurityGroup", "Port has security group associated. Cannot "
+        return call_fault(c, 409, "PortSecurityPortHasSecurityGroup",
+                          "Port has security group associated. Cannot "
                           "disable port security or IP address until security group is removed.");
     return 0;
 }
 
-/* What Neutron's policy leaves to administrators and, but for devices, to the network's owner: on a network that
- * others share, a port with an address or without protection of its own choice can pose as any other. */
+/* What Neutron's policy leaves to administrators and, but for devices, to the network's owner: on a network
+ * that others share, a port with an address or without protection of its own choice can pose as any other. */
 static int check_policy(struct call *c, const struct network *n, const struct port *old, const struct port *p)
 {
     static const char *const OURS[] = { "network:router", OWNER_DHCP, OWNER_FLOATING_IP };
@@ -225,7 +241,9 @@ static int check_policy(struct call *c, const struct network *n, const struct po
         if (!had)
             what = "fixed_ips:ip_address";
     }
-    return what ? call_fault(c, 403, "PolicyNotAuthorized", "rule:%s_port:%s is disallowed by policy", verb, what) : 0;
+    return what ? call_fault(c, 403, "PolicyNotAuthorized", "rule:%s_port:%s is disallowed by policy", verb,
+                             what)
+                : 0;
 }
 
 /* A port belongs to the server or router that its device_id names, so the name can't be another project's. */
@@ -241,8 +259,10 @@ static int check_device(struct call *c, const struct port *old, const struct por
     else if (r == 0 && network_server_project)
         r = network_server_project(c->txn, p->device_id, &project);
     if (r == 0 && project && !str_eq(project, c->auth->project_id))
-        return call_fault(c, 409, "DeviceIDNotOwnedByTenant", "The following device_id %s is not owned by your tenant or "
-                          "matches another tenants router.", p->device_id);
+        return call_fault(c, 409, "DeviceIDNotOwnedByTenant",
+                          "The following device_id %s is not owned by your tenant or "
+                          "matches another tenants router.",
+                          p->device_id);
     return r;
 }
 
@@ -275,15 +295,17 @@ static int port_create(struct call *c, void *object)
         return r;
     if (str_empty(p->host))
         p->host = NULL;
-    r = neutron_tell(c, port_make(c->txn, neutron_mac_prefix(c), p, n, !PORT_GIVEN(c, fixed_ips),
-                                  PORT_GIVEN(c, security_groups), &f), &f);
+    r = neutron_tell(c,
+                     port_make(c->txn, neutron_mac_prefix(c), p, n, !PORT_GIVEN(c, fixed_ips),
+                               PORT_GIVEN(c, security_groups), &f),
+                     &f);
     return r ? r : check_pairs(c, p);
 }
 
 static bool uses_device(const struct port *p)
 {
-    return str_starts(p->device_owner, OWNER_ROUTER_INTERFACE) || STREQ(p->device_owner, OWNER_ROUTER_GATEWAY) ||
-           STREQ(p->device_owner, OWNER_FLOATING_IP);
+    return str_starts(p->device_owner, OWNER_ROUTER_INTERFACE) ||
+           STREQ(p->device_owner, OWNER_ROUTER_GATEWAY) || STREQ(p->device_owner, OWNER_FLOATING_IP);
 }
 
 static int port_update(struct call *c, const void *before, void *object)
@@ -318,8 +340,10 @@ static int port_update(struct call *c, const void *before, void *object)
         p->mac_address = old->mac_address;
     p->mac_address = mac_text(c->arena, p->mac_address);
     if (!str_eq(p->mac_address, old->mac_address) && old->host)
-        return call_fault(c, 409, "PortBound", "Unable to complete operation on port %s, port is already bound, port "
-                          "type: %s, old_mac %s, new_mac %s.", p->head.id, "bridge", old->mac_address, p->mac_address);
+        return call_fault(c, 409, "PortBound",
+                          "Unable to complete operation on port %s, port is already bound, port "
+                          "type: %s, old_mac %s, new_mac %s.",
+                          p->head.id, "bridge", old->mac_address, p->mac_address);
     if (PORT_GIVEN(c, fixed_ips)) {
         if (uses_device(p) && old->fixed_ips.n && !p->fixed_ips.n)
             return neutron_invalid(c, "port %s of a router must keep an address", p->head.id);
@@ -331,14 +355,14 @@ static int port_update(struct call *c, const void *before, void *object)
     if (r == 0 && PORT_GIVEN(c, extra_dhcp_opts)) {
         __typeof__(p->extra_dhcp_opts) wished = p->extra_dhcp_opts;
         p->extra_dhcp_opts = (__typeof__(p->extra_dhcp_opts)){ 0 };
-        VEC_FOREACH(o, &old->extra_dhcp_opts) {
+        VEC_FOREACH (o, &old->extra_dhcp_opts) {
             bool again = false;
-            VEC_FOREACH(w, &wished)
+            VEC_FOREACH (w, &wished)
                 again |= str_eq(w->opt_name, o->opt_name) && w->ip_version == o->ip_version;
             if (!again && !vec_push(c->arena, &p->extra_dhcp_opts, *o))
                 return -ENOMEM;
         }
-        VEC_FOREACH(w, &wished)
+        VEC_FOREACH (w, &wished)
             if (w->opt_value && !vec_push(c->arena, &p->extra_dhcp_opts, *w))
                 return -ENOMEM;
     }
@@ -349,20 +373,34 @@ static int port_remove(struct call *c, void *object)
 {
     const struct port *p = object;
     if (uses_device(p) && !str_empty(p->device_id))
-        return call_fault(c, 409, "ServicePortInUse", "Port %s cannot be deleted directly via the port API: has device "
-                          "owner %s.", p->head.id, p->device_owner);
+        return call_fault(c, 409, "ServicePortInUse",
+                          "Port %s cannot be deleted directly via the port API: has device "
+                          "owner %s.",
+                          p->head.id, p->device_owner);
     return port_drop(c->txn, p);
 }
 
 static int port_taken(struct call *c, const void *object)
 {
     const struct port *p = object;
-    return call_fault(c, 409, "MacAddressInUse", "Unable to complete operation for network %s. The mac address %s is "
-                      "in use.", p->network_id, p->mac_address);
+    return call_fault(c, 409, "MacAddressInUse",
+                      "Unable to complete operation for network %s. The mac address %s is "
+                      "in use.",
+                      p->network_id, p->mac_address);
 }
 
 const struct resource PORT_RESOURCE = {
-    .one = "port", .many = "ports", .kind = &PORT_KIND, .title = "Port", .not_found = "PortNotFound",
-    .scope = port_scope, .visible = port_visible, .filter = port_filter, .render = port_render,
-    .create = port_create, .update = port_update, .remove = port_remove, .taken = port_taken,
+    .one = "port",
+    .many = "ports",
+    .kind = &PORT_KIND,
+    .title = "Port",
+    .not_found = "PortNotFound",
+    .scope = port_scope,
+    .visible = port_visible,
+    .filter = port_filter,
+    .render = port_render,
+    .create = port_create,
+    .update = port_update,
+    .remove = port_remove,
+    .taken = port_taken,
 };

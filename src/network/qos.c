@@ -9,7 +9,8 @@ static const struct rule_type {
     const char *type;
     const struct resource *resource;
 } TYPES[] = {
-    { "bandwidth_limit", &QOS_BANDWIDTH_RESOURCE }, { "dscp_marking", &QOS_DSCP_RESOURCE },
+    { "bandwidth_limit", &QOS_BANDWIDTH_RESOURCE },
+    { "dscp_marking", &QOS_DSCP_RESOURCE },
     { "minimum_bandwidth", &QOS_MIN_BANDWIDTH_RESOURCE },
 };
 
@@ -67,12 +68,14 @@ static int check_default(struct call *c, const struct qos_policy *p)
     if (!p->is_default)
         return 0;
     if (!query_where(&q, c->arena, "project_id", Q_EQ, str_or(p->std.project_id, "")) ||
-        !query_where(&q, c->arena, "is_default", Q_EQ, "true") || !query_where(&q, c->arena, "id", Q_NE, p->head.id))
+        !query_where(&q, c->arena, "is_default", Q_EQ, "true") ||
+        !query_where(&q, c->arena, "id", Q_NE, p->head.id))
         return -ENOMEM;
     int r = txn_find(c->txn, &q, &other);
     if (r == 0 && other)
-        return call_fault(c, 409, "QoSPolicyDefaultAlreadyExists", "A default QoS policy exists for project %s: %s.",
-                          p->std.project_id, other->head.id);
+        return call_fault(c, 409, "QoSPolicyDefaultAlreadyExists",
+                          "A default QoS policy exists for project %s: %s.", p->std.project_id,
+                          other->head.id);
     return r;
 }
 
@@ -91,8 +94,12 @@ static int policy_update(struct call *c, const void *before, void *object)
 
 static int check_unused(struct call *c, const char *id)
 {
-    static const struct { const struct kind *kind; const char *field, *what; } USERS[] = {
-        { &PORT_KIND, "qos_policy_id", "port" }, { &NETWORK_KIND, "qos_policy_id", "network" },
+    static const struct {
+        const struct kind *kind;
+        const char *field, *what;
+    } USERS[] = {
+        { &PORT_KIND, "qos_policy_id", "port" },
+        { &NETWORK_KIND, "qos_policy_id", "network" },
         { &FLOATING_IP_KIND, "qos_policy_id", "floatingip" },
     };
     for (size_t i = 0; i < ARRAY_SIZE(USERS); i++) {
@@ -101,7 +108,8 @@ static int check_unused(struct call *c, const char *id)
         if (r < 0)
             return r;
         if (user)
-            return call_fault(c, 409, "QosPolicyInUse", "QoS Policy %s is used by %s %s.", id, USERS[i].what, user->id);
+            return call_fault(c, 409, "QosPolicyInUse", "QoS Policy %s is used by %s %s.", id, USERS[i].what,
+                              user->id);
     }
     return 0;
 }
@@ -120,9 +128,18 @@ static int policy_remove(struct call *c, void *object)
 }
 
 const struct resource QOS_POLICY_RESOURCE = {
-    .one = "policy", .many = "policies", .kind = &QOS_POLICY_KIND, .title = "QoS policy",
-    .not_found = "QosPolicyNotFound", .scope = policy_scope, .visible = policy_visible, .filter = neutron_filter,
-    .render = policy_render, .create = policy_create, .update = policy_update, .remove = policy_remove,
+    .one = "policy",
+    .many = "policies",
+    .kind = &QOS_POLICY_KIND,
+    .title = "QoS policy",
+    .not_found = "QosPolicyNotFound",
+    .scope = policy_scope,
+    .visible = policy_visible,
+    .filter = neutron_filter,
+    .render = policy_render,
+    .create = policy_create,
+    .update = policy_update,
+    .remove = policy_remove,
 };
 
 int qos_check(struct call *c, const char *id)
@@ -212,14 +229,16 @@ static int rule_remove(struct call *c, void *object)
     return touch_policy(c, object);
 }
 
-static const int64_t MARKS[] = { 0, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 46, 48, 56 };
+static const int64_t MARKS[] = { 0,  8,  10, 12, 14, 16, 18, 20, 22, 24, 26,
+                                 28, 30, 32, 34, 36, 38, 40, 46, 48, 56 };
 
 static int check_mark(struct call *c, const struct qos_rule *rule)
 {
     for (size_t i = 0; i < ARRAY_SIZE(MARKS); i++)
         if (MARKS[i] == rule->dscp_mark)
             return 0;
-    return call_fault(c, 400, "HTTPBadRequest", "Invalid input for dscp_mark. Reason: %lld is not a DSCP mark.",
+    return call_fault(c, 400, "HTTPBadRequest",
+                      "Invalid input for dscp_mark. Reason: %lld is not a DSCP mark.",
                       (long long)rule->dscp_mark);
 }
 
@@ -238,24 +257,48 @@ static int dscp_update(struct call *c, const void *before, void *object)
 static int rule_taken(struct call *c, const void *object)
 {
     const struct qos_rule *rule = object;
-    return call_fault(c, 409, "QoSRulesConflict", "A rule of this type and direction exists in policy %s already.",
-                      rule->qos_policy_id);
+    return call_fault(c, 409, "QoSRulesConflict",
+                      "A rule of this type and direction exists in policy %s already.", rule->qos_policy_id);
 }
 
 const struct resource QOS_BANDWIDTH_RESOURCE = {
-    .one = "bandwidth_limit_rule", .many = "bandwidth_limit_rules", .kind = &QOS_BANDWIDTH_KIND, .title = "QoS rule",
-    .not_found = "QosRuleNotFound", .scope = rule_scope, .visible = rule_visible, .create = rule_create,
-    .update = rule_update, .remove = rule_remove, .taken = rule_taken,
+    .one = "bandwidth_limit_rule",
+    .many = "bandwidth_limit_rules",
+    .kind = &QOS_BANDWIDTH_KIND,
+    .title = "QoS rule",
+    .not_found = "QosRuleNotFound",
+    .scope = rule_scope,
+    .visible = rule_visible,
+    .create = rule_create,
+    .update = rule_update,
+    .remove = rule_remove,
+    .taken = rule_taken,
 };
 const struct resource QOS_DSCP_RESOURCE = {
-    .one = "dscp_marking_rule", .many = "dscp_marking_rules", .kind = &QOS_DSCP_KIND, .title = "QoS rule",
-    .not_found = "QosRuleNotFound", .scope = rule_scope, .visible = rule_visible, .create = dscp_create,
-    .update = dscp_update, .remove = rule_remove, .taken = rule_taken,
+    .one = "dscp_marking_rule",
+    .many = "dscp_marking_rules",
+    .kind = &QOS_DSCP_KIND,
+    .title = "QoS rule",
+    .not_found = "QosRuleNotFound",
+    .scope = rule_scope,
+    .visible = rule_visible,
+    .create = dscp_create,
+    .update = dscp_update,
+    .remove = rule_remove,
+    .taken = rule_taken,
 };
 const struct resource QOS_MIN_BANDWIDTH_RESOURCE = {
-    .one = "minimum_bandwidth_rule", .many = "minimum_bandwidth_rules", .kind = &QOS_MIN_BANDWIDTH_KIND,
-    .title = "QoS rule", .not_found = "QosRuleNotFound", .scope = rule_scope, .visible = rule_visible,
-    .create = rule_create, .update = rule_update, .remove = rule_remove, .taken = rule_taken,
+    .one = "minimum_bandwidth_rule",
+    .many = "minimum_bandwidth_rules",
+    .kind = &QOS_MIN_BANDWIDTH_KIND,
+    .title = "QoS rule",
+    .not_found = "QosRuleNotFound",
+    .scope = rule_scope,
+    .visible = rule_visible,
+    .create = rule_create,
+    .update = rule_update,
+    .remove = rule_remove,
+    .taken = rule_taken,
 };
 
 /* ---- types ---- */
@@ -288,5 +331,6 @@ int qos_type_show(struct call *c)
         json_close_object(&c->out);
         return 0;
     }
-    return call_fault(c, 404, "QosRuleNotFound", "QoS rule type %s could not be found.", call_param(c, "type"));
+    return call_fault(c, 404, "QosRuleNotFound", "QoS rule type %s could not be found.",
+                      call_param(c, "type"));
 }

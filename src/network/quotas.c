@@ -14,10 +14,10 @@ static int count_of(struct txn *t, const struct kind *k, const char *project_id,
     return r;
 }
 
-#define COUNT(name, kind) \
-    static int used_##name(struct txn *t, const char *project_id, int64_t *ret) \
-    { \
-        return count_of(t, &kind, project_id, ret); \
+#define COUNT(name, kind)                                                                                    \
+    static int used_##name(struct txn *t, const char *project_id, int64_t *ret)                              \
+    {                                                                                                        \
+        return count_of(t, &kind, project_id, ret);                                                          \
     }
 COUNT(network, NETWORK_KIND)
 COUNT(subnet, SUBNET_KIND)
@@ -30,9 +30,14 @@ COUNT(security_group_rule, SECURITY_RULE_KIND)
 COUNT(rbac_policy, RBAC_KIND)
 
 static const struct quota_row QUOTA_ROWS[] = {
-    { "network", 100, used_network }, { "subnet", 100, used_subnet }, { "subnetpool", -1, used_subnetpool },
-    { "port", 500, used_port }, { "router", 10, used_router }, { "floatingip", 50, used_floatingip },
-    { "security_group", 10, used_security_group }, { "security_group_rule", 100, used_security_group_rule },
+    { "network", 100, used_network },
+    { "subnet", 100, used_subnet },
+    { "subnetpool", -1, used_subnetpool },
+    { "port", 500, used_port },
+    { "router", 10, used_router },
+    { "floatingip", 50, used_floatingip },
+    { "security_group", 10, used_security_group },
+    { "security_group_rule", 100, used_security_group_rule },
     { "rbac_policy", 10, used_rbac_policy },
 };
 const struct quota_table NETWORK_QUOTAS = { "network", QUOTA_ROWS, ARRAY_SIZE(QUOTA_ROWS) };
@@ -66,7 +71,8 @@ static int check_reader(struct call *c, const char *project_id)
 {
     if (call_is_admin(c) || str_eq(project_id, c->auth->project_id))
         return 0;
-    return call_fault(c, 403, "AdminRequired", "User does not have admin privileges: Only admin is authorized to access "
+    return call_fault(c, 403, "AdminRequired",
+                      "User does not have admin privileges: Only admin is authorized to access "
                       "quotas for another tenant.");
 }
 
@@ -149,7 +155,8 @@ static int update(struct call *c)
     json_t *value;
     if (!body)
         return call_fault(c, 400, "HTTPBadRequest", "Unable to find 'quota' in request body");
-    json_object_foreach((json_t *)(uintptr_t)body, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)body, key, value)
+    {
         bool known = false;
         int64_t limit = json_is_integer(value) ? json_integer_value(value) : INT64_MIN;
         char *end;
@@ -157,15 +164,18 @@ static int update(struct call *c)
             limit = strtoll(json_string_value(value), &end, 10);
             limit = *end ? INT64_MIN : limit;
         }
-        if (STREQ(key, "tenant_id") || STREQ(key, "project_id") || STREQ(key, "force") || STREQ(key, "check_limit"))
+        if (STREQ(key, "tenant_id") || STREQ(key, "project_id") || STREQ(key, "force") ||
+            STREQ(key, "check_limit"))
             continue;
         for (size_t i = 0; i < ARRAY_SIZE(QUOTA_ROWS); i++)
             known |= STREQ(QUOTA_ROWS[i].name, key);
         if (!known)
             return call_fault(c, 400, "HTTPBadRequest", "Unrecognized attribute(s) '%s'", key);
         if (limit < -1 || limit > INT32_MAX)
-            return call_fault(c, 400, "HTTPBadRequest", "Invalid input for %s. Reason: it must be an integer from -1 to "
-                              "%d.", key, INT32_MAX);
+            return call_fault(c, 400, "HTTPBadRequest",
+                              "Invalid input for %s. Reason: it must be an integer from -1 to "
+                              "%d.",
+                              key, INT32_MAX);
         int r = quota_set(c->txn, &NETWORK_QUOTAS, project, key, limit);
         if (r)
             return r;

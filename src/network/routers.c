@@ -64,7 +64,7 @@ static void render_gateway(const struct router *r, const struct port *p, struct 
     json_put_string(o, "network_id", p->network_id);
     json_put_bool(o, "enable_snat", r->enable_snat != TRI_FALSE);
     json_put_array(o, "external_fixed_ips");
-    VEC_FOREACH(ip, &p->fixed_ips) {
+    VEC_FOREACH (ip, &p->fixed_ips) {
         json_open_object(o);
         json_put_string(o, "subnet_id", ip->subnet_id);
         json_put_string(o, "ip_address", ip->ip_address);
@@ -100,11 +100,12 @@ static int router_render(struct call *c, const void *object, struct json_out *o,
 
 /* ---- the gateway ---- */
 
-/* Addresses out there of one's choice, and guests that appear there under their own, are for administrators. */
+/* Addresses out there of one's choice, and guests that appear there under their own, are for administrators.
+ */
 static int check_gateway_policy(struct call *c, const struct router_gateway *g, const struct port *old)
 {
     const char *what = g->enable_snat == TRI_FALSE ? "enable_snat" : NULL;
-    VEC_FOREACH(wished, &g->external_fixed_ips) {
+    VEC_FOREACH (wished, &g->external_fixed_ips) {
         bool had = !wished->ip_address;
         for (size_t i = 0; old && i < old->fixed_ips.n; i++)
             had |= str_eq(wished->ip_address, old->fixed_ips.v[i].ip_address);
@@ -113,8 +114,8 @@ static int check_gateway_policy(struct call *c, const struct router_gateway *g, 
     }
     if (!what || call_is_admin(c))
         return 0;
-    return call_fault(c, 403, "PolicyNotAuthorized", "rule:update_router:external_gateway_info:%s is disallowed by policy",
-                      what);
+    return call_fault(c, 403, "PolicyNotAuthorized",
+                      "rule:update_router:external_gateway_info:%s is disallowed by policy", what);
 }
 
 /* What r->gateway wishes; null, or without a network: none. */
@@ -129,16 +130,19 @@ static int set_gateway(struct call *c, struct router *r)
     if (e < 0)
         return e;
     if (g && !g->network_id && (g->external_fixed_ips.n || g->enable_snat != TRI_NULL))
-        return call_fault(c, 400, "HTTPBadRequest", "Invalid input for external_gateway_info. Reason: Validation of "
+        return call_fault(c, 400, "HTTPBadRequest",
+                          "Invalid input for external_gateway_info. Reason: Validation of "
                           "dictionary's keys failed. Expected keys: {'network_id'}.");
     if (g && !g->network_id)
         g = NULL;
     if (old && (!g || !STREQ(old->network_id, g->network_id))) {
         e = floating_via(c, r->head.id, NULL, &used);
         if (e == 0 && used)
-            return call_fault(c, 409, "RouterExternalGatewayInUseByFloatingIp", "Gateway cannot be updated for router "
-                              "%s, since a gateway to external network %s is required by one or more floating IPs.",
-                              r->head.id, old->network_id);
+            return call_fault(
+                c, 409, "RouterExternalGatewayInUseByFloatingIp",
+                "Gateway cannot be updated for router "
+                "%s, since a gateway to external network %s is required by one or more floating IPs.",
+                r->head.id, old->network_id);
         if (e == 0)
             e = port_drop(c->txn, old);
         old = NULL;
@@ -164,7 +168,7 @@ static int set_gateway(struct call *c, struct router *r)
     bool wished = g->external_fixed_ips.n > 0;
     if (!old || wished) {
         p.fixed_ips = (__typeof__(p.fixed_ips)){ 0 };
-        VEC_FOREACH(ip, &g->external_fixed_ips)
+        VEC_FOREACH (ip, &g->external_fixed_ips)
             if (!vec_push(c->arena, &p.fixed_ips, ((struct port_ip){ ip->subnet_id, ip->ip_address })))
                 return -ENOMEM;
     }
@@ -188,17 +192,18 @@ static int check_routes(struct call *c, const struct router *r)
 {
     struct ports legs = { 0 };
     int e = ports_where(c->txn, "device_id", Q_EQ, r->head.id, &legs);
-    VEC_FOREACH(route, &r->routes) {
+    VEC_FOREACH (route, &r->routes) {
         struct ip hop;
         bool reachable = false;
         for (size_t i = 0; e == 0 && i < legs.n; i++)
-            VEC_FOREACH(ip, &legs.v[i]->fixed_ips) {
+            VEC_FOREACH (ip, &legs.v[i]->fixed_ips) {
                 struct subnet *s;
                 struct cidr net;
                 e = txn_get(c->txn, &SUBNET_KIND, ip->subnet_id, &s);
                 if (e < 0)
                     return e;
-                if (s && cidr_parse(s->cidr, false, &net) && ip_parse(route->nexthop, &hop) && cidr_has(net, hop))
+                if (s && cidr_parse(s->cidr, false, &net) && ip_parse(route->nexthop, &hop) &&
+                    cidr_has(net, hop))
                     reachable = !str_eq(ip->ip_address, route->nexthop);
                 if (reachable)
                     break;
@@ -206,8 +211,10 @@ static int check_routes(struct call *c, const struct router *r)
         if (e)
             return e;
         if (!reachable)
-            return call_fault(c, 400, "InvalidRoutes", "Invalid format for routes: [{'destination': '%s', 'nexthop': "
-                              "'%s'}], the nexthop is not connected with router", route->destination, route->nexthop);
+            return call_fault(c, 400, "InvalidRoutes",
+                              "Invalid format for routes: [{'destination': '%s', 'nexthop': "
+                              "'%s'}], the nexthop is not connected with router",
+                              route->destination, route->nexthop);
     }
     return e;
 }
@@ -257,8 +264,16 @@ static int router_remove(struct call *c, void *object)
 }
 
 const struct resource ROUTER_RESOURCE = {
-    .one = "router", .many = "routers", .kind = &ROUTER_KIND, .title = "Router", .not_found = "RouterNotFound",
-    .filter = neutron_filter, .render = router_render, .create = router_create, .update = router_update, .remove = router_remove,
+    .one = "router",
+    .many = "routers",
+    .kind = &ROUTER_KIND,
+    .title = "Router",
+    .not_found = "RouterNotFound",
+    .filter = neutron_filter,
+    .render = router_render,
+    .create = router_create,
+    .update = router_update,
+    .remove = router_remove,
 };
 
 /* ---- interfaces ---- */
@@ -272,7 +287,8 @@ static int own_router(struct call *c, struct router **ret)
     return r;
 }
 
-static int render_interface(struct call *c, const struct router *r, const struct port *p, const char *subnet_id)
+static int render_interface(struct call *c, const struct router *r, const struct port *p,
+                            const char *subnet_id)
 {
     json_open_object(&c->out);
     json_put_string(&c->out, "id", r->head.id);
@@ -282,7 +298,7 @@ static int render_interface(struct call *c, const struct router *r, const struct
     json_put_string(&c->out, "network_id", p->network_id);
     json_put_string(&c->out, "subnet_id", subnet_id);
     json_put_array(&c->out, "subnet_ids");
-    VEC_FOREACH(ip, &p->fixed_ips)
+    VEC_FOREACH (ip, &p->fixed_ips)
         json_string_out(&c->out, ip->subnet_id);
     json_close_array(&c->out);
     json_put_strings(&c->out, "tags", &r->std.tags);
@@ -299,17 +315,19 @@ static int check_leg(struct call *c, const struct router *r, const struct subnet
     if (!cidr_parse(s->cidr, false, &mine))
         return -EINVAL;
     for (size_t i = 0; e == 0 && i < legs.n; i++)
-        VEC_FOREACH(ip, &legs.v[i]->fixed_ips) {
+        VEC_FOREACH (ip, &legs.v[i]->fixed_ips) {
             struct subnet *there;
             e = txn_get(c->txn, &SUBNET_KIND, ip->subnet_id, &there);
             if (e < 0)
                 return e;
             if (there && STREQ(there->head.id, s->head.id))
-                return call_fault(c, 400, "BadRequest", "Bad router request: Router already has a port on subnet %s.",
-                                  s->head.id);
+                return call_fault(c, 400, "BadRequest",
+                                  "Bad router request: Router already has a port on subnet %s.", s->head.id);
             if (there && cidr_parse(there->cidr, false, &other) && cidr_overlap(mine, other))
-                return call_fault(c, 400, "BadRequest", "Bad router request: Cidr %s of subnet %s overlaps with cidr "
-                                  "%s of subnet %s.", s->cidr, s->head.id, there->cidr, there->head.id);
+                return call_fault(c, 400, "BadRequest",
+                                  "Bad router request: Cidr %s of subnet %s overlaps with cidr "
+                                  "%s of subnet %s.",
+                                  s->cidr, s->head.id, there->cidr, there->head.id);
         }
     return e;
 }
@@ -326,13 +344,17 @@ static int make_leg(struct call *c, struct router *r, const char *subnet_id, str
     if (!s || !SUBNET_RESOURCE.visible(c, s))
         return neutron_absent(c, &SUBNET_RESOURCE, subnet_id);
     if (!s->gateway_ip)
-        return call_fault(c, 400, "BadRequest", "Bad router request: Subnet for router interface must have a gateway "
+        return call_fault(c, 400, "BadRequest",
+                          "Bad router request: Subnet for router interface must have a gateway "
                           "IP.");
-    /* Whoever has the gateway's address has everybody's traffic: it takes the owner, or a policy for this project. */
+    /* Whoever has the gateway's address has everybody's traffic: it takes the owner, or a policy for this
+     * project. */
     if (!call_is_admin(c) && !str_eq(s->std.project_id, c->auth->project_id) &&
         !shared_with(c->txn, "network", "access_as_shared", s->network_id, c->auth->project_id))
-        return call_fault(c, 400, "BadRequest", "Bad router request: Cannot add interface to router because subnet %s is "
-                          "not owned by project making the request.", subnet_id);
+        return call_fault(c, 400, "BadRequest",
+                          "Bad router request: Cannot add interface to router because subnet %s is "
+                          "not owned by project making the request.",
+                          subnet_id);
     e = check_leg(c, r, s);
     if (e == 0)
         e = txn_get(c->txn, &NETWORK_KIND, s->network_id, &n);
@@ -377,11 +399,14 @@ static int leg_by_port(struct call *c, struct router *r, const char *port_id)
     if (e)
         return e;
     if (!str_empty(p->device_id))
-        return call_fault(c, 409, "PortInUse", "Unable to complete operation on port %s for network %s. Port already "
-                          "has an attached device %s.", p->head.id, p->network_id, p->device_id);
+        return call_fault(c, 409, "PortInUse",
+                          "Unable to complete operation on port %s for network %s. Port already "
+                          "has an attached device %s.",
+                          p->head.id, p->network_id, p->device_id);
     if (!p->fixed_ips.n)
-        return call_fault(c, 400, "BadRequest", "Bad router request: Router port must have at least one fixed IP.");
-    VEC_FOREACH(ip, &p->fixed_ips) {
+        return call_fault(c, 400, "BadRequest",
+                          "Bad router request: Router port must have at least one fixed IP.");
+    VEC_FOREACH (ip, &p->fixed_ips) {
         struct subnet *s;
         e = txn_get(c->txn, &SUBNET_KIND, ip->subnet_id, &s);
         if (e == 0 && s)
@@ -400,13 +425,16 @@ static int leg_by_port(struct call *c, struct router *r, const char *port_id)
 static int add_interface(struct call *c)
 {
     struct router *r;
-    const char *subnet_id = json_get_string(c->body, "subnet_id"), *port_id = json_get_string(c->body, "port_id");
+    const char *subnet_id = json_get_string(c->body, "subnet_id"),
+               *port_id = json_get_string(c->body, "port_id");
     int e = own_router(c, &r);
     if (e)
         return e;
     if (!subnet_id == !port_id)
-        return call_fault(c, 400, "BadRequest", subnet_id ? "Bad router request: Cannot specify both subnet-id and "
-                          "port-id." : "Bad router request: Either subnet_id or port_id must be specified.");
+        return call_fault(c, 400, "BadRequest",
+                          subnet_id ? "Bad router request: Cannot specify both subnet-id and "
+                                      "port-id."
+                                    : "Bad router request: Either subnet_id or port_id must be specified.");
     standard_touch(&r->std);
     e = subnet_id ? leg_by_subnet(c, r, subnet_id) : leg_by_port(c, r, port_id);
     return e ? e : txn_put(c->txn, &ROUTER_KIND, r);
@@ -440,38 +468,43 @@ static int remove_interface(struct call *c)
 {
     struct router *r;
     struct port *p;
-    const char *subnet_id = json_get_string(c->body, "subnet_id"), *port_id = json_get_string(c->body, "port_id");
+    const char *subnet_id = json_get_string(c->body, "subnet_id"),
+               *port_id = json_get_string(c->body, "port_id");
     int e = own_router(c, &r);
     if (e)
         return e;
     if (!subnet_id && !port_id)
-        return call_fault(c, 400, "BadRequest", "Bad router request: Either subnet_id or port_id must be specified.");
+        return call_fault(c, 400, "BadRequest",
+                          "Bad router request: Either subnet_id or port_id must be specified.");
     e = find_leg(c, r, subnet_id, port_id, &p);
     if (e)
         return e;
     if (!p && subnet_id && !port_id)
-        return call_fault(c, 404, "RouterInterfaceNotFoundForSubnet", "Router %s has no interface on subnet %s.",
-                          r->head.id, subnet_id);
+        return call_fault(c, 404, "RouterInterfaceNotFoundForSubnet",
+                          "Router %s has no interface on subnet %s.", r->head.id, subnet_id);
     if (!p)
-        return call_fault(c, 404, "RouterInterfaceNotFound", "Router %s does not have an interface with id %s.",
-                          r->head.id, port_id);
-    VEC_FOREACH(ip, &p->fixed_ips) {
+        return call_fault(c, 404, "RouterInterfaceNotFound",
+                          "Router %s does not have an interface with id %s.", r->head.id, port_id);
+    VEC_FOREACH (ip, &p->fixed_ips) {
         bool used;
         e = floating_via(c, r->head.id, ip->subnet_id, &used);
         if (e == 0 && used)
-            return call_fault(c, 409, "RouterInterfaceInUseByFloatingIP", "Router interface for subnet %s on router %s "
-                              "cannot be deleted, as it is required by one or more floating IPs.", ip->subnet_id,
-                              r->head.id);
-        VEC_FOREACH(route, &r->routes) {
+            return call_fault(c, 409, "RouterInterfaceInUseByFloatingIP",
+                              "Router interface for subnet %s on router %s "
+                              "cannot be deleted, as it is required by one or more floating IPs.",
+                              ip->subnet_id, r->head.id);
+        VEC_FOREACH (route, &r->routes) {
             struct subnet *s;
             struct cidr net;
             struct ip hop;
             if (e == 0)
                 e = txn_get(c->txn, &SUBNET_KIND, ip->subnet_id, &s);
-            if (e == 0 && s && cidr_parse(s->cidr, false, &net) && ip_parse(route->nexthop, &hop) && cidr_has(net, hop))
-                return call_fault(c, 409, "RouterInterfaceInUseByRoute", "Router interface for subnet %s on router %s "
-                                  "cannot be deleted, as it is required by one or more routes.", ip->subnet_id,
-                                  r->head.id);
+            if (e == 0 && s && cidr_parse(s->cidr, false, &net) && ip_parse(route->nexthop, &hop) &&
+                cidr_has(net, hop))
+                return call_fault(c, 409, "RouterInterfaceInUseByRoute",
+                                  "Router interface for subnet %s on router %s "
+                                  "cannot be deleted, as it is required by one or more routes.",
+                                  ip->subnet_id, r->head.id);
         }
         if (e)
             return e;
@@ -480,7 +513,11 @@ static int remove_interface(struct call *c)
     standard_touch(&r->std);
     if (e == 0)
         e = txn_put(c->txn, &ROUTER_KIND, r);
-    return e ? e : render_interface(c, r, p, subnet_id ? subnet_id : p->fixed_ips.n ? p->fixed_ips.v[0].subnet_id : NULL);
+    return e ? e
+             : render_interface(c, r, p,
+                                subnet_id        ? subnet_id
+                                : p->fixed_ips.n ? p->fixed_ips.v[0].subnet_id
+                                                 : NULL);
 }
 
 int router_remove_interface(struct call *c)
@@ -504,17 +541,20 @@ static int change_routes(struct call *c, bool add)
         e = neutron_own(c, &ROUTER_RESOURCE, r);
     if (e)
         return e;
-    json_array_foreach(wanted, i, each) {
+    json_array_foreach(wanted, i, each)
+    {
         struct cidr net;
         struct ip hop;
         const char *to = json_get_string(each, "destination"), *via = json_get_string(each, "nexthop");
         if (!to || !via || !cidr_parse(to, false, &net) || !ip_parse(via, &hop))
-            return call_fault(c, 400, "HTTPBadRequest", "Invalid input for routes. Reason: a destination and a nexthop are "
+            return call_fault(c, 400, "HTTPBadRequest",
+                              "Invalid input for routes. Reason: a destination and a nexthop are "
                               "needed.");
         struct subnet_route one = { cidr_text(c->arena, net), ip_text(c->arena, hop) };
         size_t at = r->routes.n;
         for (size_t j = 0; j < r->routes.n; j++)
-            if (str_eq(r->routes.v[j].destination, one.destination) && str_eq(r->routes.v[j].nexthop, one.nexthop))
+            if (str_eq(r->routes.v[j].destination, one.destination) &&
+                str_eq(r->routes.v[j].nexthop, one.nexthop))
                 at = j;
         if (add && at == r->routes.n && !vec_push(c->arena, &r->routes, one))
             return -ENOMEM;
@@ -522,8 +562,10 @@ static int change_routes(struct call *c, bool add)
             vec_remove(&r->routes, at);
     }
     if (r->routes.n > 30)
-        return call_fault(c, 400, "RoutesExhausted", "Unable to complete operation for %s. The number of routes exceeds "
-                          "the maximum 30.", r->head.id);
+        return call_fault(c, 400, "RoutesExhausted",
+                          "Unable to complete operation for %s. The number of routes exceeds "
+                          "the maximum 30.",
+                          r->head.id);
     e = add ? check_routes(c, r) : 0;
     standard_touch(&r->std);
     if (e == 0)

@@ -12,16 +12,18 @@
 #include <stdio.h>
 #include <strings.h>
 
-struct tunnel { const char *host, *address; };
+struct tunnel {
+    const char *host, *address;
+};
 
 struct builder {
     struct txn *t;
     struct arena *a;
     const char *host;
     struct net_spec spec;
-    struct strv networks, groups, sets, policies;       /* ids that are in 'spec', or shall be */
-    VEC_OF(const struct network *) found;   /* those of 'networks' that there are */
-    VEC_OF(struct tunnel) tunnels;          /* ends of hosts asked for so far */
+    struct strv networks, groups, sets, policies; /* ids that are in 'spec', or shall be */
+    VEC_OF(const struct network *) found;         /* those of 'networks' that there are */
+    VEC_OF(struct tunnel) tunnels;                /* ends of hosts asked for so far */
     struct ports local;
 };
 
@@ -34,7 +36,7 @@ static bool want(struct builder *b, struct strv *l, const char *id)
 
 static int router_addresses(struct builder *b, const struct port *p, struct strv *cidrs)
 {
-    VEC_FOREACH(ip, &p->fixed_ips) {
+    VEC_FOREACH (ip, &p->fixed_ips) {
         struct subnet *s;
         struct cidr net;
         int r = txn_get(b->t, &SUBNET_KIND, ip->subnet_id, &s);
@@ -47,7 +49,8 @@ static int router_addresses(struct builder *b, const struct port *p, struct strv
     return 0;
 }
 
-static int router_gateway(struct builder *b, const struct router *r, const struct port *p, struct router_spec *out)
+static int router_gateway(struct builder *b, const struct router *r, const struct port *p,
+                          struct router_spec *out)
 {
     struct router_gateway_spec *g = out->gateway = ARENA_NEW(b->a, struct router_gateway_spec);
     if (!g)
@@ -56,7 +59,7 @@ static int router_gateway(struct builder *b, const struct router *r, const struc
     g->network_id = p->network_id;
     g->mac_address = p->mac_address;
     g->enable_snat = r->enable_snat != TRI_FALSE;
-    VEC_FOREACH(ip, &p->fixed_ips) {
+    VEC_FOREACH (ip, &p->fixed_ips) {
         struct subnet *s;
         int e = txn_get(b->t, &SUBNET_KIND, ip->subnet_id, &s);
         if (e < 0)
@@ -112,7 +115,8 @@ static int router_floating(struct builder *b, const struct router *r, struct rou
             struct floating_ip_spec *s = vec_add(b->a, &out->floating_ips);
             if (!s)
                 return -ENOMEM;
-            *s = (struct floating_ip_spec){ .id = f->head.id, .floating_address = f->address,
+            *s = (struct floating_ip_spec){ .id = f->head.id,
+                                            .floating_address = f->address,
                                             .fixed_address = f->fixed_ip_address };
             e = f->qos_policy_id ? limits_of(b, f->qos_policy_id, s) : 0;
             continue;
@@ -132,9 +136,13 @@ static int router_floating(struct builder *b, const struct router *r, struct rou
             if (!s)
                 return -ENOMEM;
             *s = (struct port_forwarding_spec){
-                .id = p->head.id, .protocol = strcasecmp(p->protocol, "udp") == 0 ? "udp" : "tcp",
-                .external_address = f->address, .external_port = e1, .external_port_last = e1 == e2 ? 0 : e2,
-                .internal_address = p->internal_ip_address, .internal_port = i1,
+                .id = p->head.id,
+                .protocol = strcasecmp(p->protocol, "udp") == 0 ? "udp" : "tcp",
+                .external_address = f->address,
+                .external_port = e1,
+                .external_port_last = e1 == e2 ? 0 : e2,
+                .internal_address = p->internal_ip_address,
+                .internal_port = i1,
             };
         }
     }
@@ -149,7 +157,7 @@ static int add_router(struct builder *b, const struct router *r)
         return -ENOMEM;
     out->id = r->head.id;
     out->admin_state_up = r->admin_state_up;
-    VEC_FOREACH(route, &r->routes)
+    VEC_FOREACH (route, &r->routes)
         if (!vec_push(b->a, &out->routes, ((struct net_route){ route->destination, route->nexthop })))
             return -ENOMEM;
     int e = ports_where(b->t, "device_id", Q_EQ, r->head.id, &ports);
@@ -186,7 +194,8 @@ static int add_routers(struct builder *b)
 
 /* ---- networks and their ports ---- */
 
-static int add_subnets(struct builder *b, const struct network *n, const struct port *dhcp, struct network_spec *out)
+static int add_subnets(struct builder *b, const struct network *n, const struct port *dhcp,
+                       struct network_spec *out)
 {
     struct subnets l = { 0 };
     int r = subnets_of(b->t, n->head.id, &l);
@@ -203,10 +212,10 @@ static int add_subnets(struct builder *b, const struct network *n, const struct 
         o->ipv6_ra_mode = s->ipv6_ra_mode;
         o->ipv6_address_mode = s->ipv6_address_mode;
         o->dns_nameservers = s->dns_nameservers;
-        VEC_FOREACH(route, &s->host_routes)
+        VEC_FOREACH (route, &s->host_routes)
             if (!vec_push(b->a, &o->host_routes, ((struct net_route){ route->destination, route->nexthop })))
                 return -ENOMEM;
-        VEC_FOREACH(pool, &s->allocation_pools)
+        VEC_FOREACH (pool, &s->allocation_pools)
             if (!vec_push(b->a, &o->allocation_pools, ((struct net_pool){ pool->start, pool->end })))
                 return -ENOMEM;
         for (size_t j = 0; dhcp && j < dhcp->fixed_ips.n; j++)
@@ -228,7 +237,7 @@ static bool copy_options(struct builder *b, const struct port *p, struct dhcp_op
 
 static const struct network *find_network(const struct builder *b, const char *id)
 {
-    VEC_FOREACH(n, &b->found)
+    VEC_FOREACH (n, &b->found)
         if (STREQ((*n)->head.id, id))
             return *n;
     return NULL;
@@ -252,13 +261,14 @@ static int add_local(struct builder *b, const struct port *p)
     o->admin_state_up = p->admin_state_up && (!n || n->admin_state_up);
     if (o->qos_policy_id && !want(b, &b->policies, o->qos_policy_id))
         return -ENOMEM;
-    VEC_FOREACH(ip, &p->fixed_ips)
+    VEC_FOREACH (ip, &p->fixed_ips)
         if (!vec_push(b->a, &o->fixed_ips, ((struct fixed_ip){ ip->subnet_id, ip->ip_address })))
             return -ENOMEM;
-    VEC_FOREACH(pair, &p->allowed_address_pairs)
-        if (!vec_push(b->a, &o->allowed_address_pairs, ((struct address_pair){ pair->ip_address, pair->mac_address })))
+    VEC_FOREACH (pair, &p->allowed_address_pairs)
+        if (!vec_push(b->a, &o->allowed_address_pairs,
+                      ((struct address_pair){ pair->ip_address, pair->mac_address })))
             return -ENOMEM;
-    VEC_FOREACH(group, &p->security_groups)
+    VEC_FOREACH (group, &p->security_groups)
         if (p->port_security_enabled && !want(b, &b->groups, *group))
             return -ENOMEM;
     return copy_options(b, p, &o->extra_dhcp_opts.v, &o->extra_dhcp_opts.n) ? 0 : -ENOMEM;
@@ -271,7 +281,7 @@ static int tunnel_of(struct builder *b, const char *host, const char **ret)
     *ret = NULL;
     if (!host)
         return 0;
-    VEC_FOREACH(t, &b->tunnels)
+    VEC_FOREACH (t, &b->tunnels)
         if (STREQ(t->host, host)) {
             *ret = t->address;
             return 0;
@@ -293,7 +303,7 @@ static int add_remote(struct builder *b, const struct port *p)
     o->host_address = tunnel;
     o->mac_address = p->mac_address;
     o->dns_name = str_empty(p->dns_name) ? NULL : p->dns_name;
-    VEC_FOREACH(ip, &p->fixed_ips)
+    VEC_FOREACH (ip, &p->fixed_ips)
         if (!vec_push(b->a, &o->fixed_ips, ((struct fixed_ip){ ip->subnet_id, ip->ip_address })))
             return -ENOMEM;
     return copy_options(b, p, &o->extra_dhcp_opts.v, &o->extra_dhcp_opts.n) ? 0 : -ENOMEM;
@@ -347,11 +357,16 @@ static int add_network(struct builder *b, const char *id)
 
 static int64_t protocol_number(const char *name, bool v6)
 {
-    static const struct { const char *name; int64_t number; } KNOWN[] = {
-        { "tcp", 6 }, { "udp", 17 }, { "icmp", 1 }, { "ipv6-icmp", 58 }, { "icmpv6", 58 }, { "sctp", 132 },
-        { "ah", 51 }, { "dccp", 33 }, { "egp", 8 }, { "esp", 50 }, { "gre", 47 }, { "igmp", 2 }, { "ipip", 4 },
-        { "ipv6-encap", 41 }, { "ipv6-frag", 44 }, { "ipv6-nonxt", 59 }, { "ipv6-opts", 60 }, { "ipv6-route", 43 },
-        { "ospf", 89 }, { "pgm", 113 }, { "rsvp", 46 }, { "udplite", 136 }, { "vrrp", 112 }, { "hopopt", 0 },
+    static const struct {
+        const char *name;
+        int64_t number;
+    } KNOWN[] = {
+        { "tcp", 6 },        { "udp", 17 },        { "icmp", 1 },       { "ipv6-icmp", 58 },
+        { "icmpv6", 58 },    { "sctp", 132 },      { "ah", 51 },        { "dccp", 33 },
+        { "egp", 8 },        { "esp", 50 },        { "gre", 47 },       { "igmp", 2 },
+        { "ipip", 4 },       { "ipv6-encap", 41 }, { "ipv6-frag", 44 }, { "ipv6-nonxt", 59 },
+        { "ipv6-opts", 60 }, { "ipv6-route", 43 }, { "ospf", 89 },      { "pgm", 113 },
+        { "rsvp", 46 },      { "udplite", 136 },   { "vrrp", 112 },     { "hopopt", 0 },
     };
     if (str_empty(name) || STREQ(name, "any"))
         return INT_NULL;
@@ -384,10 +399,14 @@ static int add_group(struct builder *b, const char *id)
         if (!s || (set && !want(b, &b->sets, set)))
             return -ENOMEM;
         *s = (struct security_rule_spec){
-            .id = rule->head.id, .direction = rule->direction, .ethertype = rule->ethertype,
+            .id = rule->head.id,
+            .direction = rule->direction,
+            .ethertype = rule->ethertype,
             .protocol = protocol_number(rule->protocol, STREQ(rule->ethertype, "IPv6")),
-            .port_range_min = rule->port_range_min, .port_range_max = rule->port_range_max,
-            .remote_ip_prefix = rule->remote_ip_prefix, .remote_set_id = set,
+            .port_range_min = rule->port_range_min,
+            .port_range_max = rule->port_range_max,
+            .remote_ip_prefix = rule->remote_ip_prefix,
+            .remote_set_id = set,
         };
     }
     return r;
@@ -409,16 +428,16 @@ static int add_set(struct builder *b, const char *id)
     if (r == 0 && !g)
         r = ports_where(b->t, "security_groups", Q_KEY, id, &members);
     for (size_t i = 0; r == 0 && i < members.n; i++) {
-        VEC_FOREACH(ip, &members.v[i]->fixed_ips)
+        VEC_FOREACH (ip, &members.v[i]->fixed_ips)
             if (!vec_push(b->a, &all, ip->ip_address))
                 return -ENOMEM;
-        VEC_FOREACH(pair, &members.v[i]->allowed_address_pairs)
+        VEC_FOREACH (pair, &members.v[i]->allowed_address_pairs)
             if (!vec_push(b->a, &all, pair->ip_address))
                 return -ENOMEM;
     }
     /* the same address may be on many networks */
     strv_sort(&all);
-    VEC_FOREACH(text, &all)
+    VEC_FOREACH (text, &all)
         if ((text == all.v || !STREQ(*text, text[-1])) && !vec_push(b->a, &o->addresses, *text))
             return -ENOMEM;
     return r;
@@ -466,9 +485,13 @@ static int network_desired(struct api *api, struct txn *t, const char *host, str
 }
 
 static const struct kind *const SECTION_KINDS[] = {
-    &NETWORK_KIND, &SUBNET_KIND, &PORT_KIND, &ROUTER_KIND, &FLOATING_IP_KIND, &PORT_FORWARDING_KIND,
-    &SECURITY_GROUP_KIND, &SECURITY_RULE_KIND, &ADDRESS_GROUP_KIND, &QOS_POLICY_KIND, &QOS_BANDWIDTH_KIND,
-    &QOS_DSCP_KIND, &NET_HOST_KIND, NULL,
+    &NETWORK_KIND,        &SUBNET_KIND,
+    &PORT_KIND,           &ROUTER_KIND,
+    &FLOATING_IP_KIND,    &PORT_FORWARDING_KIND,
+    &SECURITY_GROUP_KIND, &SECURITY_RULE_KIND,
+    &ADDRESS_GROUP_KIND,  &QOS_POLICY_KIND,
+    &QOS_BANDWIDTH_KIND,  &QOS_DSCP_KIND,
+    &NET_HOST_KIND,       NULL,
 };
 
 const struct agent_section NETWORK_SECTION = { "network", SECTION_KINDS, network_desired, network_observed };

@@ -46,14 +46,15 @@ static int automatic_network(struct txn *t, const char *project_id, struct netwo
         }
     }
     if (n_mine > 1 || (!n_mine && n_others > 1))
-        return fault_set(f, 409, "NetworkAmbiguous", "Multiple possible networks found, use a Network ID to be more "
+        return fault_set(f, 409, "NetworkAmbiguous",
+                         "Multiple possible networks found, use a Network ID to be more "
                          "specific.");
     *ret = mine ? mine : others;
     return 0;
 }
 
-static int wished_network(struct txn *t, const char *project_id, const struct port_wish *w, struct network **ret,
-                          struct fault *f)
+static int wished_network(struct txn *t, const char *project_id, const struct port_wish *w,
+                          struct network **ret, struct fault *f)
 {
     if (!w->network_id)
         return automatic_network(t, project_id, ret, f);
@@ -64,13 +65,15 @@ static int wished_network(struct txn *t, const char *project_id, const struct po
     if (!n || !(network_usable(t, n, project_id) || n->external))
         return fault_set(f, 400, "NetworkNotFound", "Network %s could not be found.", w->network_id);
     if (n->external && !network_usable(t, n, project_id))
-        return fault_set(f, 403, "ExternalNetworkAttachForbidden", "It is not allowed to create an interface on "
-                         "external network %s", w->network_id);
+        return fault_set(f, 403, "ExternalNetworkAttachForbidden",
+                         "It is not allowed to create an interface on "
+                         "external network %s",
+                         w->network_id);
     struct subnets l = { 0 };
     r = subnets_of(t, n->head.id, &l);
     if (r == 0 && !l.n)
-        r = fault_set(f, 400, "NetworkRequiresSubnet", "Network %s requires a subnet in order to boot instances on.",
-                      n->head.id);
+        r = fault_set(f, 400, "NetworkRequiresSubnet",
+                      "Network %s requires a subnet in order to boot instances on.", n->head.id);
     *ret = n;
     return r;
 }
@@ -183,7 +186,8 @@ static int take_new(struct taking *k, const struct port_wish *w, struct port **r
         return r;
     }
     if (w->fixed_ip && !k->admin && !str_eq(n->std.project_id, k->project_id))
-        return fault_set(k->fault, 403, "PolicyNotAuthorized", "rule:create_port:fixed_ips:ip_address is disallowed by "
+        return fault_set(k->fault, 403, "PolicyNotAuthorized",
+                         "rule:create_port:fixed_ips:ip_address is disallowed by "
                          "policy");
     r = quota_take(k->t, k->project_id, "port", 1, k->fault);
     if (r == FAULT)
@@ -236,7 +240,7 @@ static int view_addresses(struct txn *t, const struct port *p, struct port_view 
         return -ENOMEM;
     struct results floats = { 0 };
     int r = txn_list(t, &q, &floats);
-    VEC_FOREACH(ip, &p->fixed_ips) {
+    VEC_FOREACH (ip, &p->fixed_ips) {
         struct subnet *s = NULL;
         if (r == 0)
             r = txn_get(t, &SUBNET_KIND, ip->subnet_id, &s);
@@ -274,9 +278,18 @@ static int make_view(struct txn *t, const struct port *p, struct port_view *v)
     if (r < 0)
         return r;
     *v = (struct port_view){
-        .id = p->head.id, .network_id = p->network_id, .project_id = p->std.project_id, .mac = p->mac_address,
-        .status = p->status, .tag = p->tag, .host = p->host, .device_name = tap_name(a, p->head.id),
-        .vnic_type = p->vnic_type, .dns_name = p->dns_name, .own = p->own, .admin_up = p->admin_state_up,
+        .id = p->head.id,
+        .network_id = p->network_id,
+        .project_id = p->std.project_id,
+        .mac = p->mac_address,
+        .status = p->status,
+        .tag = p->tag,
+        .host = p->host,
+        .device_name = tap_name(a, p->head.id),
+        .vnic_type = p->vnic_type,
+        .dns_name = p->dns_name,
+        .own = p->own,
+        .admin_up = p->admin_state_up,
         .security_groups = p->security_groups,
     };
     if (n) {
@@ -291,8 +304,14 @@ int network_ports_take(struct call *c, struct txn *t, const char *project_id, co
                        const struct strv *groups, struct port_views *ret, struct fault *fault)
 {
     struct taking k = {
-        .t = t, .mac_prefix = mac_prefix_of(c->api), .project_id = project_id, .server_id = server_id,
-        .server_name = str_or(server_name, ""), .zone = zone, .groups_given = groups && groups->n, .fault = fault,
+        .t = t,
+        .mac_prefix = mac_prefix_of(c->api),
+        .project_id = project_id,
+        .server_id = server_id,
+        .server_name = str_or(server_name, ""),
+        .zone = zone,
+        .groups_given = groups && groups->n,
+        .fault = fault,
         .admin = call_is_admin(c),
     };
     struct ports already = { 0 };
@@ -323,7 +342,8 @@ int network_ports_of(struct txn *t, const char *server_id, struct port_views *re
 }
 
 int network_ports_of_many(struct txn *t, const struct strv *server_ids,
-                          int (*each)(void *arg, const char *server_id, const struct port_view *port), void *arg)
+                          int (*each)(void *arg, const char *server_id, const struct port_view *port),
+                          void *arg)
 {
     struct query q = { .kind = &PORT_KIND };
     struct arena *a = txn_arena(t);
@@ -399,8 +419,8 @@ int network_ports_release(struct txn *t, const char *server_id)
     return r;
 }
 
-int network_ports_group(struct txn *t, const char *project_id, const char *server_id, const char *group, bool add,
-                        struct fault *fault)
+int network_ports_group(struct txn *t, const char *project_id, const char *server_id, const char *group,
+                        bool add, struct fault *fault)
 {
     const char *id;
     struct ports l = { 0 };
@@ -423,8 +443,8 @@ int network_ports_group(struct txn *t, const char *project_id, const char *serve
         r = port_put(t, p, fault);
     }
     if (r == 0 && !add && !touched)
-        return fault_set(fault, 404, "SecurityGroupNotFound", "Security group %s not associated with the instance %s",
-                         group, server_id);
+        return fault_set(fault, 404, "SecurityGroupNotFound",
+                         "Security group %s not associated with the instance %s", group, server_id);
     return r;
 }
 
@@ -447,11 +467,12 @@ int network_devices_by_ip(struct txn *t, const char *expression, int version, bo
     int r = txn_list(t, &q, &l);
     for (size_t i = 0; r == 0 && i < l.n; i++) {
         const struct port *p = l.v[i];
-        VEC_FOREACH(ip, &p->fixed_ips) {
+        VEC_FOREACH (ip, &p->fixed_ips) {
             int family = strchr(ip->ip_address, ':') ? 6 : 4;
-            bool hit = regex ? regexec(&re, ip->ip_address, 0, NULL, 0) == 0 : STREQ(ip->ip_address, expression);
-            if (hit && (!version || version == family) && !str_empty(p->device_id) && !strv_has(ret, p->device_id) &&
-                !strv_add(a, ret, p->device_id))
+            bool hit =
+                regex ? regexec(&re, ip->ip_address, 0, NULL, 0) == 0 : STREQ(ip->ip_address, expression);
+            if (hit && (!version || version == family) && !str_empty(p->device_id) &&
+                !strv_has(ret, p->device_id) && !strv_add(a, ret, p->device_id))
                 r = -ENOMEM;
         }
     }

@@ -35,13 +35,24 @@ static int versions_list(struct call *c)
 static int resources_list(struct call *c)
 {
     static const char *const NAMES[][2] = {
-        { "network", "networks" }, { "subnet", "subnets" }, { "port", "ports" }, { "router", "routers" },
-        { "floatingip", "floatingips" }, { "security_group", "security-groups" },
-        { "security_group_rule", "security-group-rules" }, { "subnetpool", "subnetpools" },
-        { "address_scope", "address-scopes" }, { "address_group", "address-groups" }, { "rbac_policy", "rbac-policies" },
-        { "quota", "quotas" }, { "agent", "agents" }, { "availability_zone", "availability_zones" },
-        { "network_ip_availability", "network-ip-availabilities" }, { "metering_label", "metering-labels" },
-        { "metering_label_rule", "metering-label-rules" }, { "service_provider", "service-providers" },
+        { "network", "networks" },
+        { "subnet", "subnets" },
+        { "port", "ports" },
+        { "router", "routers" },
+        { "floatingip", "floatingips" },
+        { "security_group", "security-groups" },
+        { "security_group_rule", "security-group-rules" },
+        { "subnetpool", "subnetpools" },
+        { "address_scope", "address-scopes" },
+        { "address_group", "address-groups" },
+        { "rbac_policy", "rbac-policies" },
+        { "quota", "quotas" },
+        { "agent", "agents" },
+        { "availability_zone", "availability_zones" },
+        { "network_ip_availability", "network-ip-availabilities" },
+        { "metering_label", "metering-labels" },
+        { "metering_label_rule", "metering-label-rules" },
+        { "service_provider", "service-providers" },
     };
     json_open_object(&c->out);
     json_put_array(&c->out, "resources");
@@ -63,7 +74,9 @@ static int resources_list(struct call *c)
 }
 
 /* What there is beyond the core; only what is really there stands here. */
-static const struct { const char *alias, *name, *text; } EXTENSIONS[] = {
+static const struct {
+    const char *alias, *name, *text;
+} EXTENSIONS[] = {
     { "external-net", "Neutron external network", "Networks that routers have their gateways on." },
     { "provider", "Provider Network", "How networks are carried." },
     { "net-mtu", "Network MTU", "The largest packet of a network." },
@@ -101,7 +114,8 @@ static const struct { const char *alias, *name, *text; } EXTENSIONS[] = {
     { "rbac-subnetpool", "Add subnetpool type to RBAC", "Likewise subnet pools." },
     { "rbac-address-group", "Add address_group type to RBAC", "Likewise address groups." },
     { "security-groups-shared-filtering", "Security group filtering on the shared field", "A filter." },
-    { "security-groups-normalized-cidr", "Normalized CIDR field for security group rules", "Prefixes as they count." },
+    { "security-groups-normalized-cidr", "Normalized CIDR field for security group rules",
+      "Prefixes as they count." },
     { "security-groups-remote-address-group", "Remote address group id field for security group rules",
       "Rules that refer to address groups." },
     { "address-group", "Address group", "Named lists of addresses." },
@@ -119,12 +133,14 @@ static const struct { const char *alias, *name, *text; } EXTENSIONS[] = {
     { "floating-ip-port-forwarding", "Floating IP Port Forwarding", "Ports of a floating address." },
     { "expose-port-forwarding-in-fip", "Expose Port Forwarding in Floating IP", "Told with the address." },
     { "floating-ip-port-forwarding-description", "Floating IP Port Forwarding Description", "For people." },
-    { "floating-ip-port-forwarding-port-ranges", "Floating IP Port Forwarding support port ranges", "Many at once." },
+    { "floating-ip-port-forwarding-port-ranges", "Floating IP Port Forwarding support port ranges",
+      "Many at once." },
     { "network-ip-availability", "Network IP Availability", "How full networks are." },
     { "metering", "Neutron Metering", "Labels and rules of what is to be counted." },
     { "metering_source_and_destination_fields", "Metering source and destination", "More exact rules." },
     { "service-type", "Neutron Service Type Management", "Who provides which service." },
-    { "auto-allocated-topology", "Auto Allocated Topology Services", "A network and a router for those who want any." },
+    { "auto-allocated-topology", "Auto Allocated Topology Services",
+      "A network and a router for those who want any." },
     { "standard-attr-tag", "Tag support for resources with standard attribute", "Words on anything." },
     { "tag", "Tag support", "Words on networks." },
     { "tag-ext", "Tag support for resources: subnet, subnetpool, port, router", "Words on those." },
@@ -173,23 +189,38 @@ static int extension_show(struct call *c)
 
 /* ---- rules ---- */
 
-#define PLAIN_RULES(one) \
-    { "get_" #one, "role:reader or role:member or role:admin", "See it." }, \
-    { "create_" #one, "role:member or role:admin", "Make one." }, \
-    { "update_" #one, "role:member or role:admin", "Change it." }, \
-    { "delete_" #one, "role:member or role:admin", "Delete it." }
+#define PLAIN_RULES(one)                                                                                     \
+    { "get_" #one, "role:reader or role:member or role:admin", "See it." },                                  \
+        { "create_" #one, "role:member or role:admin", "Make one." },                                        \
+        { "update_" #one, "role:member or role:admin", "Change it." },                                       \
+    {                                                                                                        \
+        "delete_" #one, "role:member or role:admin", "Delete it."                                            \
+    }
 
-#define ADMIN_RULES(one) \
-    { "get_" #one, "role:reader or role:member or role:admin", "See it." }, \
-    { "create_" #one, "role:admin", "Make one." }, \
-    { "update_" #one, "role:admin", "Change it." }, \
-    { "delete_" #one, "role:admin", "Delete it." }
+#define ADMIN_RULES(one)                                                                                     \
+    { "get_" #one, "role:reader or role:member or role:admin", "See it." },                                  \
+        { "create_" #one, "role:admin", "Make one." }, { "update_" #one, "role:admin", "Change it." },       \
+    {                                                                                                        \
+        "delete_" #one, "role:admin", "Delete it."                                                           \
+    }
 
 static const struct policy_rule RULES[] = {
-    PLAIN_RULES(network), PLAIN_RULES(subnet), PLAIN_RULES(port), PLAIN_RULES(router), PLAIN_RULES(floatingip),
-    PLAIN_RULES(security_group), PLAIN_RULES(security_group_rule), PLAIN_RULES(rbac_policy), PLAIN_RULES(subnetpool),
-    PLAIN_RULES(address_scope), PLAIN_RULES(address_group), PLAIN_RULES(tags), PLAIN_RULES(port_forwarding),
-    ADMIN_RULES(policy), ADMIN_RULES(policy_rule), ADMIN_RULES(quota),
+    PLAIN_RULES(network),
+    PLAIN_RULES(subnet),
+    PLAIN_RULES(port),
+    PLAIN_RULES(router),
+    PLAIN_RULES(floatingip),
+    PLAIN_RULES(security_group),
+    PLAIN_RULES(security_group_rule),
+    PLAIN_RULES(rbac_policy),
+    PLAIN_RULES(subnetpool),
+    PLAIN_RULES(address_scope),
+    PLAIN_RULES(address_group),
+    PLAIN_RULES(tags),
+    PLAIN_RULES(port_forwarding),
+    ADMIN_RULES(policy),
+    ADMIN_RULES(policy_rule),
+    ADMIN_RULES(quota),
     { "get_agent", "role:reader or role:member or role:admin", "See them; only administrators see any." },
     { "update_agent", "role:admin", "Change, remove, and place on them." },
     { "get_metering", "role:admin", "See labels." },
@@ -201,41 +232,72 @@ static const struct policy_rule RULES[] = {
 
 /* ---- routes ---- */
 
-#define RESOURCE_ROUTES(path, one, res) \
-    { "GET", "/v2.0/" path, resource_list, "get_" one, .resource = &res, .doc = "List." }, \
-    { "POST", "/v2.0/" path, neutron_create, "create_" one, .status = 201, .resource = &res, .doc = "Make." }, \
-    { "GET", "/v2.0/" path "/{id}", resource_show, "get_" one, .resource = &res, .doc = "Show." }, \
-    { "PUT", "/v2.0/" path "/{id}", neutron_update, "update_" one, .resource = &res, .doc = "Change." }, \
-    { "DELETE", "/v2.0/" path "/{id}", neutron_delete, "delete_" one, .status = 204, .resource = &res, \
-      .doc = "Delete." }
+#define RESOURCE_ROUTES(path, one, res)                                                                      \
+    { "GET", "/v2.0/" path, resource_list, "get_" one, .resource = &res, .doc = "List." },                   \
+        { "POST",        "/v2.0/" path,    neutron_create, "create_" one,                                    \
+          .status = 201, .resource = &res, .doc = "Make." },                                                 \
+        { "GET", "/v2.0/" path "/{id}", resource_show, "get_" one, .resource = &res, .doc = "Show." },       \
+        { "PUT", "/v2.0/" path "/{id}", neutron_update, "update_" one, .resource = &res, .doc = "Change." }, \
+    {                                                                                                        \
+        "DELETE", "/v2.0/" path "/{id}", neutron_delete, "delete_" one, .status = 204, .resource = &res,     \
+                                                                        .doc = "Delete."                     \
+    }
 
-#define TAG_ROUTES(path, res) \
-    { "GET", "/v2.0/" path "/{id}/tags", tags_list, "get_tags", .resource = &res, .doc = "Its tags." }, \
-    { "PUT", "/v2.0/" path "/{id}/tags", tags_replace, "update_tags", .resource = &res, .doc = "Replace all tags." }, \
-    { "DELETE", "/v2.0/" path "/{id}/tags", tags_drop, "delete_tags", .status = 204, .resource = &res, \
-      .doc = "Remove all tags." }, \
-    { "GET", "/v2.0/" path "/{id}/tags/{tag}", tag_show, "get_tags", .status = 204, .resource = &res, \
-      .doc = "Whether it has the tag." }, \
-    { "PUT", "/v2.0/" path "/{id}/tags/{tag}", tag_add, "update_tags", ROUTE_BODY_OPTIONAL, .status = 201, \
-      .resource = &res, .doc = "Add a tag." }, \
-    { "DELETE", "/v2.0/" path "/{id}/tags/{tag}", tag_drop, "delete_tags", .status = 204, .resource = &res, \
-      .doc = "Remove a tag." }
+#define TAG_ROUTES(path, res)                                                                                \
+    { "GET", "/v2.0/" path "/{id}/tags", tags_list, "get_tags", .resource = &res, .doc = "Its tags." },      \
+        { "PUT",         "/v2.0/" path "/{id}/tags", tags_replace,                                           \
+          "update_tags", .resource = &res,           .doc = "Replace all tags." },                           \
+        { "DELETE",         "/v2.0/" path "/{id}/tags", tags_drop, "delete_tags", .status = 204,             \
+          .resource = &res, .doc = "Remove all tags." },                                                     \
+        { "GET",                                                                                             \
+          "/v2.0/" path "/{id}/tags/{tag}",                                                                  \
+          tag_show,                                                                                          \
+          "get_tags",                                                                                        \
+          .status = 204,                                                                                     \
+          .resource = &res,                                                                                  \
+          .doc = "Whether it has the tag." },                                                                \
+        { "PUT",                                                                                             \
+          "/v2.0/" path "/{id}/tags/{tag}",                                                                  \
+          tag_add,                                                                                           \
+          "update_tags",                                                                                     \
+          ROUTE_BODY_OPTIONAL,                                                                               \
+          .status = 201,                                                                                     \
+          .resource = &res,                                                                                  \
+          .doc = "Add a tag." },                                                                             \
+    {                                                                                                        \
+        "DELETE", "/v2.0/" path "/{id}/tags/{tag}", tag_drop, "delete_tags",                                 \
+            .status = 204, .resource = &res, .doc = "Remove a tag."                                          \
+    }
 
-#define QOS_RULE_ROUTES(path, res) \
-    RESOURCE_ROUTES("qos/policies/{policy_id}/" path, "policy_rule", res), \
-    { "GET", "/v2.0/qos/alias-" path "/{id}", resource_show, "get_policy_rule", .resource = &res, .doc = "Show." }, \
-    { "PUT", "/v2.0/qos/alias-" path "/{id}", neutron_update, "update_policy_rule", .resource = &res, .doc = "Change." }, \
-    { "DELETE", "/v2.0/qos/alias-" path "/{id}", neutron_delete, "delete_policy_rule", .status = 204, .resource = &res, \
-      .doc = "Delete." }
+#define QOS_RULE_ROUTES(path, res)                                                                            \
+    RESOURCE_ROUTES("qos/policies/{policy_id}/" path, "policy_rule", res),                                    \
+        { "GET",         "/v2.0/qos/alias-" path "/{id}", resource_show, "get_policy_rule", .resource = &res, \
+          .doc = "Show." },                                                                                   \
+        { "PUT",                                                                                              \
+          "/v2.0/qos/alias-" path "/{id}",                                                                    \
+          neutron_update,                                                                                     \
+          "update_policy_rule",                                                                               \
+          .resource = &res,                                                                                   \
+          .doc = "Change." },                                                                                 \
+    {                                                                                                         \
+        "DELETE", "/v2.0/qos/alias-" path "/{id}", neutron_delete, "delete_policy_rule",                      \
+            .status = 204, .resource = &res, .doc = "Delete."                                                 \
+    }
 
-#define LABEL_ROUTES(path, res) \
-    { "GET", "/v2.0/" path, resource_list, "get_metering", .resource = &res, .doc = "List." }, \
-    { "POST", "/v2.0/" path, neutron_create, "update_metering", .status = 201, .resource = &res, .doc = "Make." }, \
-    { "GET", "/v2.0/" path "/{id}", resource_show, "get_metering", .resource = &res, .doc = "Show." }, \
-    { "DELETE", "/v2.0/" path "/{id}", neutron_delete, "update_metering", .status = 204, .resource = &res, \
-      .doc = "Delete." }
+#define LABEL_ROUTES(path, res)                                                                              \
+    { "GET", "/v2.0/" path, resource_list, "get_metering", .resource = &res, .doc = "List." },               \
+        { "POST",        "/v2.0/" path,    neutron_create, "update_metering",                                \
+          .status = 201, .resource = &res, .doc = "Make." },                                                 \
+        { "GET", "/v2.0/" path "/{id}", resource_show, "get_metering", .resource = &res, .doc = "Show." },   \
+    {                                                                                                        \
+        "DELETE", "/v2.0/" path "/{id}", neutron_delete, "update_metering", .status = 204, .resource = &res, \
+                                                                            .doc = "Delete."                 \
+    }
 
-#define VERB(method, path, verb, rule, text, ...) { method, "/v2.0/" path, verb, rule, .doc = text, __VA_ARGS__ }
+#define VERB(method, path, verb, rule, text, ...)                                                            \
+    {                                                                                                        \
+        method, "/v2.0/" path, verb, rule, .doc = text, __VA_ARGS__                                          \
+    }
 
 static const struct route ROUTES[] = {
     { "GET", "/", versions_list, NULL, ROUTE_PUBLIC, .doc = "Versions." },
@@ -252,29 +314,36 @@ static const struct route ROUTES[] = {
       .resource = &ROUTER_RESOURCE, .doc = "Take it out." },
     VERB("PUT", "routers/{id}/add_extraroutes", router_add_extraroutes, "update_router", "Add routes.",
          .resource = &ROUTER_RESOURCE),
-    VERB("PUT", "routers/{id}/remove_extraroutes", router_remove_extraroutes, "update_router", "Remove routes.",
+    VERB("PUT", "routers/{id}/remove_extraroutes", router_remove_extraroutes, "update_router",
+         "Remove routes.", .resource = &ROUTER_RESOURCE),
+    VERB("GET", "routers/{id}/l3-agents", router_agents, "update_agent", "Where it runs.",
          .resource = &ROUTER_RESOURCE),
-    VERB("GET", "routers/{id}/l3-agents", router_agents, "update_agent", "Where it runs.", .resource = &ROUTER_RESOURCE),
     VERB("GET", "networks/{id}/dhcp-agents", network_agents, "update_agent", "Where its DHCP runs.",
          .resource = &NETWORK_RESOURCE),
     RESOURCE_ROUTES("floatingips", "floatingip", FLOATING_RESOURCE),
     RESOURCE_ROUTES("floatingips/{floatingip_id}/port_forwardings", "port_forwarding", FORWARDING_RESOURCE),
-    TAG_ROUTES("networks", NETWORK_RESOURCE), TAG_ROUTES("subnets", SUBNET_RESOURCE), TAG_ROUTES("ports", PORT_RESOURCE),
-    TAG_ROUTES("routers", ROUTER_RESOURCE), TAG_ROUTES("floatingips", FLOATING_RESOURCE),
-    TAG_ROUTES("security-groups", SECURITY_GROUP_RESOURCE), TAG_ROUTES("security_groups", SECURITY_GROUP_RESOURCE),
-    TAG_ROUTES("security-group-rules", SECURITY_RULE_RESOURCE), TAG_ROUTES("subnetpools", SUBNET_POOL_RESOURCE),
-    TAG_ROUTES("address-scopes", ADDRESS_SCOPE_RESOURCE), TAG_ROUTES("address-groups", ADDRESS_GROUP_RESOURCE),
+    TAG_ROUTES("networks", NETWORK_RESOURCE),
+    TAG_ROUTES("subnets", SUBNET_RESOURCE),
+    TAG_ROUTES("ports", PORT_RESOURCE),
+    TAG_ROUTES("routers", ROUTER_RESOURCE),
+    TAG_ROUTES("floatingips", FLOATING_RESOURCE),
+    TAG_ROUTES("security-groups", SECURITY_GROUP_RESOURCE),
+    TAG_ROUTES("security_groups", SECURITY_GROUP_RESOURCE),
+    TAG_ROUTES("security-group-rules", SECURITY_RULE_RESOURCE),
+    TAG_ROUTES("subnetpools", SUBNET_POOL_RESOURCE),
+    TAG_ROUTES("address-scopes", ADDRESS_SCOPE_RESOURCE),
+    TAG_ROUTES("address-groups", ADDRESS_GROUP_RESOURCE),
     TAG_ROUTES("policies", QOS_POLICY_RESOURCE),
     RESOURCE_ROUTES("rbac-policies", "rbac_policy", RBAC_RESOURCE),
     RESOURCE_ROUTES("address-scopes", "address_scope", ADDRESS_SCOPE_RESOURCE),
     RESOURCE_ROUTES("subnetpools", "subnetpool", SUBNET_POOL_RESOURCE),
-    VERB("PUT", "subnetpools/{id}/add_prefixes", subnet_pool_add_prefixes, "update_subnetpool", "Add prefixes.",
-         .resource = &SUBNET_POOL_RESOURCE),
-    VERB("PUT", "subnetpools/{id}/remove_prefixes", subnet_pool_remove_prefixes, "update_subnetpool", "Remove prefixes.",
-         .resource = &SUBNET_POOL_RESOURCE),
+    VERB("PUT", "subnetpools/{id}/add_prefixes", subnet_pool_add_prefixes, "update_subnetpool",
+         "Add prefixes.", .resource = &SUBNET_POOL_RESOURCE),
+    VERB("PUT", "subnetpools/{id}/remove_prefixes", subnet_pool_remove_prefixes, "update_subnetpool",
+         "Remove prefixes.", .resource = &SUBNET_POOL_RESOURCE),
     RESOURCE_ROUTES("address-groups", "address_group", ADDRESS_GROUP_RESOURCE),
-    VERB("PUT", "address-groups/{id}/add_addresses", address_group_add, "update_address_group", "Add addresses.",
-         .resource = &ADDRESS_GROUP_RESOURCE),
+    VERB("PUT", "address-groups/{id}/add_addresses", address_group_add, "update_address_group",
+         "Add addresses.", .resource = &ADDRESS_GROUP_RESOURCE),
     VERB("PUT", "address-groups/{id}/remove_addresses", address_group_remove, "update_address_group",
          "Remove addresses.", .resource = &ADDRESS_GROUP_RESOURCE),
     RESOURCE_ROUTES("qos/policies", "policy", QOS_POLICY_RESOURCE),
@@ -289,48 +358,53 @@ static const struct route ROUTES[] = {
     VERB("DELETE", "agents/{id}", agent_delete, "update_agent", "Forget a lost host.", .status = 204),
     VERB("GET", "agents/{id}/dhcp-networks", agent_networks, "update_agent", "Networks it serves.",
          .resource = &NETWORK_RESOURCE),
-    VERB("POST", "agents/{id}/dhcp-networks", agent_network_add, "update_agent", "Give it one.", .status = 201),
+    VERB("POST", "agents/{id}/dhcp-networks", agent_network_add, "update_agent", "Give it one.",
+         .status = 201),
     VERB("DELETE", "agents/{id}/dhcp-networks/{network_id}", agent_network_drop, "update_agent", "Take one.",
          .status = 204),
-    VERB("GET", "agents/{id}/l3-routers", agent_routers, "update_agent", "Routers it runs.", .resource = &ROUTER_RESOURCE),
+    VERB("GET", "agents/{id}/l3-routers", agent_routers, "update_agent", "Routers it runs.",
+         .resource = &ROUTER_RESOURCE),
     VERB("POST", "agents/{id}/l3-routers", agent_router_add, "update_agent", "Give it one.", .status = 201),
-    VERB("DELETE", "agents/{id}/l3-routers/{router_id}", agent_router_drop, "update_agent", "Take one.", .status = 204),
+    VERB("DELETE", "agents/{id}/l3-routers/{router_id}", agent_router_drop, "update_agent", "Take one.",
+         .status = 204),
     VERB("GET", "availability_zones", zones_list, "get_any", "Zones."),
     VERB("GET", "quotas", quotas_list, "update_quota", "Projects with limits of their own."),
     VERB("GET", "quotas/tenant", quotas_tenant, "get_quota", "Which project one is."),
     VERB("GET", "quotas/project", quotas_tenant, "get_quota", "Likewise."),
     VERB("GET", "quotas/{project_id}", quotas_show, "get_quota", "Limits."),
     VERB("PUT", "quotas/{project_id}", quotas_update, "update_quota", "Set limits."),
-    VERB("DELETE", "quotas/{project_id}", quotas_reset, "delete_quota", "Back to the defaults.", .status = 204),
+    VERB("DELETE", "quotas/{project_id}", quotas_reset, "delete_quota", "Back to the defaults.",
+         .status = 204),
     VERB("GET", "quotas/{project_id}/default", quotas_default, "get_quota", "The defaults."),
     VERB("GET", "quotas/{project_id}/details", quotas_details, "get_quota", "Limits and use."),
     VERB("GET", "quotas/{project_id}/details.json", quotas_details, "get_quota", "Likewise."),
     VERB("GET", "network-ip-availabilities", availability_list, "get_availability", "How full networks are."),
     VERB("GET", "network-ip-availabilities/{id}", availability_show, "get_availability", "How full one is."),
     VERB("GET", "service-providers", providers_list, "get_any", "Who provides services."),
-    VERB("GET", "auto-allocated-topology/{project_id}", topology_show, "update_any", "A way out, made when there is none.",
-         .flags = ROUTE_WORKER),
-    VERB("DELETE", "auto-allocated-topology/{project_id}", topology_delete, "update_any", "Removes it.", .status = 204),
+    VERB("GET", "auto-allocated-topology/{project_id}", topology_show, "update_any",
+         "A way out, made when there is none.", .flags = ROUTE_WORKER),
+    VERB("DELETE", "auto-allocated-topology/{project_id}", topology_delete, "update_any", "Removes it.",
+         .status = 204),
     LABEL_ROUTES("metering/metering-labels", METERING_LABEL_RESOURCE),
     LABEL_ROUTES("metering/metering-label-rules", METERING_RULE_RESOURCE),
-    { "GET", "/v2.0/security-groups", groups_list, "get_security_group", ROUTE_WORKER, .resource = &SECURITY_GROUP_RESOURCE,
-      .doc = "List." },
+    { "GET", "/v2.0/security-groups", groups_list, "get_security_group", ROUTE_WORKER,
+      .resource = &SECURITY_GROUP_RESOURCE, .doc = "List." },
     { "POST", "/v2.0/security-groups", neutron_create, "create_security_group", .status = 201,
       .resource = &SECURITY_GROUP_RESOURCE, .doc = "Make." },
-    { "GET", "/v2.0/security-groups/{id}", resource_show, "get_security_group", .resource = &SECURITY_GROUP_RESOURCE,
-      .doc = "Show." },
-    { "PUT", "/v2.0/security-groups/{id}", neutron_update, "update_security_group", .resource = &SECURITY_GROUP_RESOURCE,
-      .doc = "Change." },
+    { "GET", "/v2.0/security-groups/{id}", resource_show, "get_security_group",
+      .resource = &SECURITY_GROUP_RESOURCE, .doc = "Show." },
+    { "PUT", "/v2.0/security-groups/{id}", neutron_update, "update_security_group",
+      .resource = &SECURITY_GROUP_RESOURCE, .doc = "Change." },
     { "DELETE", "/v2.0/security-groups/{id}", neutron_delete, "delete_security_group", .status = 204,
       .resource = &SECURITY_GROUP_RESOURCE, .doc = "Delete." },
-    { "GET", "/v2.0/security-group-rules", resource_list, "get_security_group_rule", .resource = &SECURITY_RULE_RESOURCE,
-      .doc = "List." },
+    { "GET", "/v2.0/security-group-rules", resource_list, "get_security_group_rule",
+      .resource = &SECURITY_RULE_RESOURCE, .doc = "List." },
     { "POST", "/v2.0/security-group-rules", neutron_create, "create_security_group_rule", .status = 201,
       .resource = &SECURITY_RULE_RESOURCE, .doc = "Make." },
-    { "GET", "/v2.0/security-group-rules/{id}", resource_show, "get_security_group_rule", .resource = &SECURITY_RULE_RESOURCE,
-      .doc = "Show." },
-    { "DELETE", "/v2.0/security-group-rules/{id}", neutron_delete, "delete_security_group_rule", .status = 204,
-      .resource = &SECURITY_RULE_RESOURCE, .doc = "Delete." },
+    { "GET", "/v2.0/security-group-rules/{id}", resource_show, "get_security_group_rule",
+      .resource = &SECURITY_RULE_RESOURCE, .doc = "Show." },
+    { "DELETE", "/v2.0/security-group-rules/{id}", neutron_delete, "delete_security_group_rule",
+      .status = 204, .resource = &SECURITY_RULE_RESOURCE, .doc = "Delete." },
 };
 
 /* ---- words ---- */
@@ -377,22 +451,55 @@ static void links(struct call *c, const struct resource *r, const struct results
 }
 
 static const struct list_style STYLE = {
-    .limit_arg = "limit", .marker_arg = "marker", .sort_key_arg = "sort_key", .sort_dir_arg = "sort_dir",
-    .reverse_arg = "page_reverse", .fields_arg = "fields", .limit_zero_is_all = true, .links = links,
+    .limit_arg = "limit",
+    .marker_arg = "marker",
+    .sort_key_arg = "sort_key",
+    .sort_dir_arg = "sort_dir",
+    .reverse_arg = "page_reverse",
+    .fields_arg = "fields",
+    .limit_zero_is_all = true,
+    .links = links,
 };
 
 static const struct kind *const KINDS[] = {
-    &NETWORK_KIND, &SUBNET_KIND, &PORT_KIND, &ROUTER_KIND, &FLOATING_IP_KIND, &PORT_FORWARDING_KIND,
-    &SECURITY_GROUP_KIND, &SECURITY_RULE_KIND, &NET_HOST_KIND, &RBAC_KIND, &ADDRESS_SCOPE_KIND, &SUBNET_POOL_KIND,
-    &ADDRESS_GROUP_KIND, &QOS_POLICY_KIND, &QOS_BANDWIDTH_KIND, &QOS_DSCP_KIND, &QOS_MIN_BANDWIDTH_KIND,
-    &METERING_LABEL_KIND, &METERING_RULE_KIND, NULL,
+    &NETWORK_KIND,
+    &SUBNET_KIND,
+    &PORT_KIND,
+    &ROUTER_KIND,
+    &FLOATING_IP_KIND,
+    &PORT_FORWARDING_KIND,
+    &SECURITY_GROUP_KIND,
+    &SECURITY_RULE_KIND,
+    &NET_HOST_KIND,
+    &RBAC_KIND,
+    &ADDRESS_SCOPE_KIND,
+    &SUBNET_POOL_KIND,
+    &ADDRESS_GROUP_KIND,
+    &QOS_POLICY_KIND,
+    &QOS_BANDWIDTH_KIND,
+    &QOS_DSCP_KIND,
+    &QOS_MIN_BANDWIDTH_KIND,
+    &METERING_LABEL_KIND,
+    &METERING_RULE_KIND,
+    NULL,
 };
 static const struct controller_class *const CONTROLLERS[] = { &NETWORK_PLACEMENT, NULL };
 static const struct agent_section *const SECTIONS[] = { &NETWORK_SECTION, NULL };
 
 const struct service NETWORK_SERVICE = {
-    .name = "network", .type = "network", .prefix = "/network", .catalog_path = "",
-    .routes = ROUTES, .n_routes = ARRAY_SIZE(ROUTES), .kinds = KINDS, .rules = RULES, .n_rules = ARRAY_SIZE(RULES),
-    .controllers = CONTROLLERS, .sections = SECTIONS, .time_style = TIME_ISO_Z, .list_style = &STYLE,
-    .render_fault = render_fault, .denied_fault = denied,
+    .name = "network",
+    .type = "network",
+    .prefix = "/network",
+    .catalog_path = "",
+    .routes = ROUTES,
+    .n_routes = ARRAY_SIZE(ROUTES),
+    .kinds = KINDS,
+    .rules = RULES,
+    .n_rules = ARRAY_SIZE(RULES),
+    .controllers = CONTROLLERS,
+    .sections = SECTIONS,
+    .time_style = TIME_ISO_Z,
+    .list_style = &STYLE,
+    .render_fault = render_fault,
+    .denied_fault = denied,
 };

@@ -9,10 +9,16 @@
 
 #include <errno.h>
 
-static const struct { const char *type; const struct resource *resource; } SHARABLE[] = {
-    { "network", &NETWORK_RESOURCE }, { "qos_policy", &QOS_POLICY_RESOURCE },
-    { "security_group", &SECURITY_GROUP_RESOURCE }, { "address_scope", &ADDRESS_SCOPE_RESOURCE },
-    { "subnetpool", &SUBNET_POOL_RESOURCE }, { "address_group", &ADDRESS_GROUP_RESOURCE },
+static const struct {
+    const char *type;
+    const struct resource *resource;
+} SHARABLE[] = {
+    { "network", &NETWORK_RESOURCE },
+    { "qos_policy", &QOS_POLICY_RESOURCE },
+    { "security_group", &SECURITY_GROUP_RESOURCE },
+    { "address_scope", &ADDRESS_SCOPE_RESOURCE },
+    { "subnetpool", &SUBNET_POOL_RESOURCE },
+    { "address_group", &ADDRESS_GROUP_RESOURCE },
 };
 
 static const struct resource *sharable(const char *type)
@@ -23,17 +29,20 @@ static const struct resource *sharable(const char *type)
     return NULL;
 }
 
-static int grants(struct txn *t, const char *type, const char *object_id, const char *project_id, struct results *ret)
+static int grants(struct txn *t, const char *type, const char *object_id, const char *project_id,
+                  struct results *ret)
 {
     struct query q = { .kind = &RBAC_KIND };
     struct arena *a = txn_arena(t);
     if (!query_where(&q, a, "target_tenant", Q_EQ, str_or(project_id, "")) ||
-        !query_where(&q, a, "object_type", Q_EQ, type) || (object_id && !query_where(&q, a, "object_id", Q_EQ, object_id)))
+        !query_where(&q, a, "object_type", Q_EQ, type) ||
+        (object_id && !query_where(&q, a, "object_id", Q_EQ, object_id)))
         return -ENOMEM;
     return txn_list(t, &q, ret);
 }
 
-bool shared_with(struct txn *t, const char *type, const char *action, const char *object_id, const char *project_id)
+bool shared_with(struct txn *t, const char *type, const char *action, const char *object_id,
+                 const char *project_id)
 {
     struct results l = { 0 };
     if (str_empty(project_id) || grants(t, type, object_id, project_id, &l) != 0)
@@ -96,21 +105,25 @@ int share_scope(struct call *c, struct query *q, const char *type, const char *c
     return 0;
 }
 
-void share_render(struct call *c, const struct resource *r, const char *type, const void *object, struct json_out *o)
+void share_render(struct call *c, const struct resource *r, const char *type, const void *object,
+                  struct json_out *o)
 {
     if (!resource_wants(c, "shared"))
         return;
     const struct standard *s = neutron_standard(r, object);
     bool foreign = !call_is_admin(c) && !str_eq(s->project_id, c->auth->project_id);
     bool shared = flag(r, object, "shared") ||
-                  (foreign && shared_with(c->txn, type, "access_as_shared", ((const struct object *)object)->id,
-                                          c->auth->project_id));
+                  (foreign && shared_with(c->txn, type, "access_as_shared",
+                                          ((const struct object *)object)->id, c->auth->project_id));
     json_put_bool(o, "shared", shared);
 }
 
-static int put_all(struct call *c, const char *type, const char *action, const struct object *object, const char *project)
+static int put_all(struct call *c, const char *type, const char *action, const struct object *object,
+                   const char *project)
 {
-    struct rbac_policy p = { .object_type = type, .object_id = object->id, .action = action, .target_tenant = "*" };
+    struct rbac_policy p = {
+        .object_type = type, .object_id = object->id, .action = action, .target_tenant = "*"
+    };
     standard_new(c->arena, &p.head, &p.std, project);
     int r = txn_put(c->txn, &RBAC_KIND, &p);
     return r == TXN_TAKEN ? 0 : r;
@@ -128,14 +141,15 @@ static int drop_all(struct call *c, const char *type, const char *action, const 
 
 int share_follow(struct call *c, const struct resource *r, const char *type, const void *object)
 {
-    static const char *const ROWS[][2] = { { "shared", "access_as_shared" }, { "router:external", "access_as_external" } };
+    static const char *const ROWS[][2] = { { "shared", "access_as_shared" },
+                                           { "router:external", "access_as_external" } };
     int e = 0;
     for (size_t i = 0; e == 0 && i < ARRAY_SIZE(ROWS); i++) {
         if (!schema_field(r->kind->schema, ROWS[i][0]))
             continue;
         e = flag(r, object, ROWS[i][0])
-            ? put_all(c, type, ROWS[i][1], object, neutron_standard(r, object)->project_id)
-            : drop_all(c, type, ROWS[i][1], ((const struct object *)object)->id);
+                ? put_all(c, type, ROWS[i][1], object, neutron_standard(r, object)->project_id)
+                : drop_all(c, type, ROWS[i][1], ((const struct object *)object)->id);
     }
     return e;
 }
@@ -173,7 +187,8 @@ static int check_target(struct call *c, const struct rbac_policy *p)
 {
     if (!STREQ(p->target_tenant, "*") || call_is_admin(c))
         return 0;
-    return call_fault(c, 403, "PolicyNotAuthorized", "rule:%s_rbac_policy:target_tenant is disallowed by policy",
+    return call_fault(c, 403, "PolicyNotAuthorized",
+                      "rule:%s_rbac_policy:target_tenant is disallowed by policy",
                       STREQ(c->http->method, "POST") ? "create" : "update");
 }
 
@@ -184,8 +199,8 @@ static int rbac_create(struct call *c, void *object)
     void *target;
     struct fault f;
     if (STREQ(p->action, "access_as_external") && !STREQ(p->object_type, "network"))
-        return neutron_invalid(c, "Invalid action '%s' for object type '%s'. Valid actions: access_as_shared", p->action,
-                               p->object_type);
+        return neutron_invalid(c, "Invalid action '%s' for object type '%s'. Valid actions: access_as_shared",
+                               p->action, p->object_type);
     int e = check_target(c, p);
     if (e == 0)
         e = neutron_tell(c, quota_take(c->txn, p->std.project_id, "rbac_policy", 1, &f), &f);
@@ -211,14 +226,18 @@ static int check_unused(struct call *c, const struct rbac_policy *p)
         return r;
     bool all = STREQ(p->target_tenant, "*");
     if (!query_where(&q, c->arena, "network_id", Q_EQ, n->head.id) ||
-        !query_where(&q, c->arena, "project_id", all ? Q_NE : Q_EQ, all ? str_or(n->std.project_id, "") : p->target_tenant))
+        !query_where(&q, c->arena, "project_id", all ? Q_NE : Q_EQ,
+                     all ? str_or(n->std.project_id, "") : p->target_tenant))
         return -ENOMEM;
     r = txn_list(c->txn, &q, &l);
     for (size_t i = 0; r == 0 && i < l.n; i++)
         if (!str_empty(((struct port *)l.v[i])->std.project_id))
-            return call_fault(c, 409, "RbacPolicyInUse", "RBAC policy on object %s cannot be removed because other "
-                              "objects depend on it.\nDetails: Callback checks failed: ports of other projects are on "
-                              "the network.", n->head.id);
+            return call_fault(
+                c, 409, "RbacPolicyInUse",
+                "RBAC policy on object %s cannot be removed because other "
+                "objects depend on it.\nDetails: Callback checks failed: ports of other projects are on "
+                "the network.",
+                n->head.id);
     return r;
 }
 
@@ -249,7 +268,14 @@ static int rbac_taken(struct call *c, const void *object)
 }
 
 const struct resource RBAC_RESOURCE = {
-    .one = "rbac_policy", .many = "rbac_policies", .kind = &RBAC_KIND, .title = "RBAC policy",
-    .not_found = "RbacPolicyNotFound", .filter = neutron_filter, .create = rbac_create, .update = rbac_update, .remove = rbac_remove,
+    .one = "rbac_policy",
+    .many = "rbac_policies",
+    .kind = &RBAC_KIND,
+    .title = "RBAC policy",
+    .not_found = "RbacPolicyNotFound",
+    .filter = neutron_filter,
+    .create = rbac_create,
+    .update = rbac_update,
+    .remove = rbac_remove,
     .taken = rbac_taken,
 };

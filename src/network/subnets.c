@@ -47,35 +47,42 @@ static bool subnet_visible(struct call *c, const void *object)
     struct network *n;
     if (call_is_admin(c) || str_eq(s->std.project_id, c->auth->project_id))
         return true;
-    return txn_get(c->txn, &NETWORK_KIND, s->network_id, &n) == 0 && n && network_usable(c->txn, n, c->auth->project_id);
+    return txn_get(c->txn, &NETWORK_KIND, s->network_id, &n) == 0 && n &&
+           network_usable(c->txn, n, c->auth->project_id);
 }
 
 /* ---- checks ---- */
 
-struct span { struct ip first, last; };
+struct span {
+    struct ip first, last;
+};
 
 static int check_pools(struct call *c, const struct subnet *s, struct cidr net)
 {
     struct span spans[64];
     size_t n = 0;
-    VEC_FOREACH(pool, &s->allocation_pools) {
+    VEC_FOREACH (pool, &s->allocation_pools) {
         struct span span;
         if (n == ARRAY_SIZE(spans))
             return neutron_invalid(c, "more than %zu allocation pools", ARRAY_SIZE(spans));
         if (!ip_parse(pool->start, &span.first) || !ip_parse(pool->end, &span.last) ||
             span.first.version != (int)s->ip_version || span.last.version != (int)s->ip_version ||
             span.first.n > span.last.n)
-            return call_fault(c, 400, "InvalidAllocationPool", "The allocation pool %s-%s is not valid.", pool->start,
-                              pool->end);
+            return call_fault(c, 400, "InvalidAllocationPool", "The allocation pool %s-%s is not valid.",
+                              pool->start, pool->end);
         bool edges = s->ip_version == 4 && net.prefix < 31;
         if (span.first.n < net.first.n + edges || span.last.n > cidr_last(net).n - edges)
-            return call_fault(c, 400, "OutOfBoundsAllocationPool", "The allocation pool %s-%s spans beyond the subnet "
-                              "cidr %s.", pool->start, pool->end, s->cidr);
+            return call_fault(c, 400, "OutOfBoundsAllocationPool",
+                              "The allocation pool %s-%s spans beyond the subnet "
+                              "cidr %s.",
+                              pool->start, pool->end, s->cidr);
         for (size_t i = 0; i < n; i++)
             if (span.first.n <= spans[i].last.n && spans[i].first.n <= span.last.n)
-                return call_fault(c, 409, "OverlappingAllocationPools", "Found overlapping allocation pools: %s-%s "
-                                  "%s-%s for subnet %s.", s->allocation_pools.v[i].start, s->allocation_pools.v[i].end,
-                                  pool->start, pool->end, s->cidr);
+                return call_fault(c, 409, "OverlappingAllocationPools",
+                                  "Found overlapping allocation pools: %s-%s "
+                                  "%s-%s for subnet %s.",
+                                  s->allocation_pools.v[i].start, s->allocation_pools.v[i].end, pool->start,
+                                  pool->end, s->cidr);
         spans[n++] = span;
     }
     return 0;
@@ -91,7 +98,8 @@ static int default_pools(struct call *c, struct subnet *s, struct cidr net)
     if (s->ip_version == 4 && edges)
         last.n--;
     s->allocation_pools = (__typeof__(s->allocation_pools)){ 0 };
-    bool inside = s->gateway_ip && ip_parse(s->gateway_ip, &gateway) && gateway.n >= first.n && gateway.n <= last.n;
+    bool inside =
+        s->gateway_ip && ip_parse(s->gateway_ip, &gateway) && gateway.n >= first.n && gateway.n <= last.n;
     struct span spans[2] = { { first, last }, { first, last } };
     size_t n = 1;
     if (inside) {
@@ -120,14 +128,17 @@ static int check_gateway(struct call *c, const struct subnet *s, struct cidr net
                                (long long)s->ip_version);
     bool local = s->ip_version == 6 && (gateway.n >> 118) == 0x3fa;
     if (!cidr_has(net, gateway) && !local && s->ip_version == 6)
-        return 0;               /* Neutron lets a gateway be elsewhere on the link */
+        return 0; /* Neutron lets a gateway be elsewhere on the link */
     if (cidr_has(net, gateway) && s->ip_version == 4 && net.prefix < 31 &&
         (gateway.n == net.first.n || gateway.n == cidr_last(net).n))
         return neutron_invalid(c, "Gateway is not valid on subnet");
-    VEC_FOREACH(pool, &s->allocation_pools)
-        if (ip_parse(pool->start, &first) && ip_parse(pool->end, &last) && gateway.n >= first.n && gateway.n <= last.n)
-            return call_fault(c, 409, "GatewayConflictWithAllocationPools", "Gateway ip %s conflicts with allocation "
-                              "pool %s-%s.", s->gateway_ip, pool->start, pool->end);
+    VEC_FOREACH (pool, &s->allocation_pools)
+        if (ip_parse(pool->start, &first) && ip_parse(pool->end, &last) && gateway.n >= first.n &&
+            gateway.n <= last.n)
+            return call_fault(c, 409, "GatewayConflictWithAllocationPools",
+                              "Gateway ip %s conflicts with allocation "
+                              "pool %s-%s.",
+                              s->gateway_ip, pool->start, pool->end);
     return 0;
 }
 
@@ -138,8 +149,9 @@ static int check_overlap(struct call *c, const struct subnet *s, struct cidr net
     for (size_t i = 0; r == 0 && i < l.n; i++) {
         struct cidr other;
         if (cidr_parse(l.v[i]->cidr, false, &other) && cidr_overlap(net, other))
-            return neutron_invalid(c, "Requested subnet with cidr: %s for network: %s overlaps with another subnet",
-                                   s->cidr, s->network_id);
+            return neutron_invalid(
+                c, "Requested subnet with cidr: %s for network: %s overlaps with another subnet", s->cidr,
+                s->network_id);
     }
     return r;
 }
@@ -148,29 +160,37 @@ static int check_v6(struct call *c, const struct subnet *s, struct cidr net)
 {
     if (s->ip_version == 4) {
         if (s->ipv6_ra_mode || s->ipv6_address_mode)
-            return neutron_invalid(c, "ipv6_ra_mode and ipv6_address_mode are not valid when ip_version is 4");
+            return neutron_invalid(c,
+                                   "ipv6_ra_mode and ipv6_address_mode are not valid when ip_version is 4");
         return 0;
     }
     if ((s->ipv6_ra_mode || s->ipv6_address_mode) && !s->enable_dhcp)
-        return neutron_invalid(c, "ipv6_ra_mode or ipv6_address_mode cannot be set when enable_dhcp is set to False");
+        return neutron_invalid(
+            c, "ipv6_ra_mode or ipv6_address_mode cannot be set when enable_dhcp is set to False");
     if (s->ipv6_ra_mode && s->ipv6_address_mode && !STREQ(s->ipv6_ra_mode, s->ipv6_address_mode))
-        return neutron_invalid(c, "ipv6_ra_mode set to '%s' with ipv6_address_mode set to '%s' is not valid. If both "
-                               "attributes are set, they must be the same value", s->ipv6_ra_mode, s->ipv6_address_mode);
+        return neutron_invalid(
+            c,
+            "ipv6_ra_mode set to '%s' with ipv6_address_mode set to '%s' is not valid. If both "
+            "attributes are set, they must be the same value",
+            s->ipv6_ra_mode, s->ipv6_address_mode);
     if (subnet_is_slaac(s) && net.prefix != 64)
-        return neutron_invalid(c, "Invalid CIDR %s for IPv6 address mode. OpenStack uses the EUI-64 address format, "
-                               "which requires the prefix to be /64", s->cidr);
+        return neutron_invalid(
+            c,
+            "Invalid CIDR %s for IPv6 address mode. OpenStack uses the EUI-64 address format, "
+            "which requires the prefix to be /64",
+            s->cidr);
     return 0;
 }
 
 static int check_versions(struct call *c, const struct subnet *s)
 {
     struct ip ip;
-    VEC_FOREACH(route, &s->host_routes) {
+    VEC_FOREACH (route, &s->host_routes) {
         struct cidr to;
         if (!cidr_parse(route->destination, false, &to) || to.first.version != (int)s->ip_version ||
             !ip_parse(route->nexthop, &ip) || ip.version != (int)s->ip_version)
-            return neutron_invalid(c, "host_routes '%s' does not match the ip_version '%lld'", route->destination,
-                                   (long long)s->ip_version);
+            return neutron_invalid(c, "host_routes '%s' does not match the ip_version '%lld'",
+                                   route->destination, (long long)s->ip_version);
     }
     return 0;
 }
@@ -210,17 +230,21 @@ static int subnet_create(struct call *c, void *object)
     if (r)
         return r;
     if (!s->cidr)
-        return call_fault(c, 400, "BadSubnetRequest", "Bad subnet request: a subnetpool must be specified in the "
+        return call_fault(c, 400, "BadSubnetRequest",
+                          "Bad subnet request: a subnetpool must be specified in the "
                           "absence of a cidr.");
     if (!cidr_parse(s->cidr, false, &net) || !(s->cidr = cidr_text(c->arena, net)))
         return neutron_invalid(c, "'%s' is not a valid IP subnet", s->cidr);
     if (!s->ip_version)
-        return call_fault(c, 400, "HTTPBadRequest", "Failed to parse request. Required attribute 'ip_version' not "
+        return call_fault(c, 400, "HTTPBadRequest",
+                          "Failed to parse request. Required attribute 'ip_version' not "
                           "specified");
     if (s->ip_version != net.first.version)
-        return neutron_invalid(c, "cidr '%s' does not match the ip_version '%lld'", s->cidr, (long long)s->ip_version);
+        return neutron_invalid(c, "cidr '%s' does not match the ip_version '%lld'", s->cidr,
+                               (long long)s->ip_version);
     if (s->enable_dhcp && cidr_size(net) < 4 && net.first.version == 4 && net.prefix > 30)
-        return neutron_invalid(c, "Subnet has a prefix length that is incompatible with DHCP service enabled");
+        return neutron_invalid(c,
+                               "Subnet has a prefix length that is incompatible with DHCP service enabled");
     s->no_gateway = GIVEN(&c->given, SUBNET_KIND.schema, struct subnet, gateway_ip) && !s->gateway_ip;
     if (!s->gateway_ip && !s->no_gateway) {
         struct ip first = net.first;
@@ -246,7 +270,7 @@ static int gateway_port_uses(struct call *c, const struct subnet *s, bool *ret)
     *ret = false;
     for (size_t i = 0; r == 0 && i < ports.n; i++)
         if (str_starts(ports.v[i]->device_owner, OWNER_ROUTER_INTERFACE))
-            VEC_FOREACH(ip, &ports.v[i]->fixed_ips)
+            VEC_FOREACH (ip, &ports.v[i]->fixed_ips)
                 *ret |= str_eq(ip->subnet_id, s->head.id) && str_eq(ip->ip_address, s->gateway_ip);
     return r;
 }
@@ -264,8 +288,10 @@ static int subnet_update(struct call *c, const void *before, void *object)
     if (r)
         return r;
     if (used)
-        return call_fault(c, 409, "GatewayIpInUse", "Current gateway ip %s already in use by a router. Unable to "
-                          "update.", old->gateway_ip);
+        return call_fault(c, 409, "GatewayIpInUse",
+                          "Current gateway ip %s already in use by a router. Unable to "
+                          "update.",
+                          old->gateway_ip);
     s->no_gateway = !s->gateway_ip;
     r = settle(c, s, true);
     if (r == 0)
@@ -287,14 +313,16 @@ static int subnet_remove(struct call *c, void *object)
         const struct port *p = ports.v[i];
         bool slaac = subnet_is_slaac(s) && !str_starts(p->device_owner, "network:router");
         if (!STREQ(p->device_owner, OWNER_DHCP) && !slaac)
-            return call_fault(c, 409, "SubnetInUse", "Unable to complete operation on subnet %s: One or more ports "
-                              "have an IP allocation from this subnet.", s->head.id);
+            return call_fault(c, 409, "SubnetInUse",
+                              "Unable to complete operation on subnet %s: One or more ports "
+                              "have an IP allocation from this subnet.",
+                              s->head.id);
     }
     for (size_t i = 0; r == 0 && i < ports.n; i++) {
         struct port *p = ports.v[i];
         if (STREQ(p->device_owner, OWNER_DHCP))
             continue;
-        for (size_t j = p->fixed_ips.n; j-- > 0; )
+        for (size_t j = p->fixed_ips.n; j-- > 0;)
             if (str_eq(p->fixed_ips.v[j].subnet_id, s->head.id))
                 vec_remove(&p->fixed_ips, j);
         r = neutron_tell(c, port_put(c->txn, p, &f), &f);
@@ -305,7 +333,15 @@ static int subnet_remove(struct call *c, void *object)
 }
 
 const struct resource SUBNET_RESOURCE = {
-    .one = "subnet", .many = "subnets", .kind = &SUBNET_KIND, .title = "Subnet", .not_found = "SubnetNotFound",
-    .scope = subnet_scope, .visible = subnet_visible, .filter = neutron_filter, .create = subnet_create, .update = subnet_update,
+    .one = "subnet",
+    .many = "subnets",
+    .kind = &SUBNET_KIND,
+    .title = "Subnet",
+    .not_found = "SubnetNotFound",
+    .scope = subnet_scope,
+    .visible = subnet_visible,
+    .filter = neutron_filter,
+    .create = subnet_create,
+    .update = subnet_update,
     .remove = subnet_remove,
 };

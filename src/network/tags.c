@@ -63,8 +63,10 @@ static int check_tag(struct call *c, const char *tag)
     size_t n = strlen(tag);
     if (n && n <= 255)
         return 0;
-    return call_fault(c, 400, "HTTPBadRequest", "Invalid input for tags. Reason: '%s' exceeds maximum length of 255 "
-                      "or is empty.", tag);
+    return call_fault(c, 400, "HTTPBadRequest",
+                      "Invalid input for tags. Reason: '%s' exceeds maximum length of 255 "
+                      "or is empty.",
+                      tag);
 }
 
 static int replace_tags(struct call *c)
@@ -80,10 +82,12 @@ static int replace_tags(struct call *c)
         return call_fault(c, 400, "HTTPBadRequest", "Invalid input for tags. Reason: a list is needed.");
     struct strv *tags = tags_of(c->route->resource, object);
     *tags = (struct strv){ 0 };
-    json_array_foreach(wanted, i, each) {
+    json_array_foreach(wanted, i, each)
+    {
         const char *tag = json_string_value(each);
         if (!tag)
-            return call_fault(c, 400, "HTTPBadRequest", "Invalid input for tags. Reason: a tag must be text.");
+            return call_fault(c, 400, "HTTPBadRequest",
+                              "Invalid input for tags. Reason: a tag must be text.");
         r = check_tag(c, tag);
         if (r)
             return r;
@@ -127,7 +131,8 @@ static int drop_tag(struct call *c)
     if (r)
         return r;
     c->status = 204;
-    return strv_drop(tags_of(c->route->resource, object), call_param(c, "tag")) ? save(c, object) : not_there(c);
+    return strv_drop(tags_of(c->route->resource, object), call_param(c, "tag")) ? save(c, object)
+                                                                                : not_there(c);
 }
 
 int tag_drop(struct call *c)

@@ -49,7 +49,8 @@ static void *blank(struct call *c, const struct kind *k)
     return object && schema_defaults(k->schema, c->arena, object) == 0 ? object : NULL;
 }
 
-static int make(struct call *c, const struct resource *r, void *object, struct standard *s, const char *project)
+static int make(struct call *c, const struct resource *r, void *object, struct standard *s,
+                const char *project)
 {
     standard_new(c->arena, object, s, project);
     int e = r->create(c, object);
@@ -99,7 +100,9 @@ static int check_caller(struct call *c, const char **ret)
     if (STREQ(*ret, "null") || STREQ(*ret, "None"))
         *ret = str_or(c->auth->project_id, "");
     return call_is_admin(c) || str_eq(*ret, c->auth->project_id)
-        ? 0 : call_fault(c, 403, "PolicyNotAuthorized", "rule:get_auto_allocated_topology is disallowed by policy");
+               ? 0
+               : call_fault(c, 403, "PolicyNotAuthorized",
+                            "rule:get_auto_allocated_topology is disallowed by policy");
 }
 
 static void tell(struct call *c, const char *id, const char *project)
@@ -159,7 +162,8 @@ static int drop(struct call *c)
     if (r)
         return r;
     if (!n)
-        return call_fault(c, 404, "AutoAllocatedTopologyNotFound", "No auto allocated topology for project %s.", project);
+        return call_fault(c, 404, "AutoAllocatedTopologyNotFound",
+                          "No auto allocated topology for project %s.", project);
     r = ports_where(c->txn, "network_id", Q_EQ, n->head.id, &ports);
     for (size_t i = 0; r == 0 && i < ports.n; i++) {
         if (!str_starts(ports.v[i]->device_owner, OWNER_ROUTER_INTERFACE))

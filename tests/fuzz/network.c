@@ -29,9 +29,11 @@ static void addresses(struct arena *a, const char *text)
     if (cidr_parse(text, false, &net)) {
         const char *canonical = cidr_text(a, net);
         struct ip last = cidr_last(net);
-        require(canonical && cidr_parse(canonical, true, &back) && back.first.n == net.first.n && back.prefix == net.prefix);
+        require(canonical && cidr_parse(canonical, true, &back) && back.first.n == net.first.n &&
+                back.prefix == net.prefix);
         require(net.prefix >= 0 && net.prefix <= ip_bits(net.first.version));
-        require(cidr_has(net, net.first) && cidr_has(net, last) && last.n >= net.first.n && cidr_size(net) >= 1);
+        require(cidr_has(net, net.first) && cidr_has(net, last) && last.n >= net.first.n &&
+                cidr_size(net) >= 1);
         require(cidr_overlap(net, back));
         struct ip made;
         if (net.first.version == 6 && net.prefix == 64 && ip_eui64(net, "fa:16:3e:00:00:01", &made))

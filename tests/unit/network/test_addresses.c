@@ -24,11 +24,14 @@ static int teardown(void **state)
 
 static const char *make_network(struct world *w, const char *who, const char *cidr)
 {
-    assert_int_equal(world_call(w, who, "POST", "/network/v2.0/networks", "{\"network\": {\"name\": \"n\"}}"), 201);
+    assert_int_equal(world_call(w, who, "POST", "/network/v2.0/networks", "{\"network\": {\"name\": \"n\"}}"),
+                     201);
     const char *id = world_keep(w, "network.id");
     int version = strchr(cidr, ':') ? 6 : 4;
-    int status = world_call(w, who, "POST", "/network/v2.0/subnets", "{\"subnet\": {\"network_id\": \"%s\", \"cidr\": \"%s\","
-                            "\"ip_version\": %d, \"enable_dhcp\": false}}", id, cidr, version);
+    int status = world_call(w, who, "POST", "/network/v2.0/subnets",
+                            "{\"subnet\": {\"network_id\": \"%s\", \"cidr\": \"%s\","
+                            "\"ip_version\": %d, \"enable_dhcp\": false}}",
+                            id, cidr, version);
     if (status != 201)
         fail_msg("%d %s", status, world_text());
     return id;
@@ -42,7 +45,7 @@ static int make_port(struct world *w, const char *who, const char *network)
 static void test_exhausted(void **state)
 {
     struct world *w = *state;
-    const char *network = make_network(w, "demo", "10.1.0.0/29");      /* six, one is the gateway's */
+    const char *network = make_network(w, "demo", "10.1.0.0/29"); /* six, one is the gateway's */
     for (int i = 0; i < 5; i++)
         assert_int_equal(make_port(w, "demo", network), 201);
     assert_int_equal(make_port(w, "demo", network), 409);
@@ -94,7 +97,7 @@ static void test_concurrent(void **state)
     struct job jobs[THREADS];
     pthread_t threads[THREADS];
     int made = 0, other = 0;
-    const char *network = make_network(w, "demo", "10.2.0.0/25");      /* 125 free */
+    const char *network = make_network(w, "demo", "10.2.0.0/25"); /* 125 free */
     for (int i = 0; i < THREADS; i++) {
         jobs[i] = (struct job){ .w = w, .network = network };
         assert_int_equal(pthread_create(&threads[i], NULL, take_ports, &jobs[i]), 0);
@@ -117,14 +120,17 @@ static void scenario(struct world *w)
     if (world_call(w, "demo", "POST", "/network/v2.0/networks", "{\"network\": {\"name\": \"x\"}}") != 201)
         return;
     const char *network = world_keep(w, "network.id");
-    if (world_call(w, "demo", "POST", "/network/v2.0/subnets", "{\"subnet\": {\"network_id\": \"%s\", \"cidr\": "
-                   "\"10.9.0.0/24\", \"ip_version\": 4}}", network) != 201)
+    if (world_call(w, "demo", "POST", "/network/v2.0/subnets",
+                   "{\"subnet\": {\"network_id\": \"%s\", \"cidr\": "
+                   "\"10.9.0.0/24\", \"ip_version\": 4}}",
+                   network) != 201)
         return;
     const char *subnet = world_keep(w, "subnet.id");
     if (make_port(w, "demo", network) != 201 ||
         world_call(w, "demo", "POST", "/network/v2.0/routers", "{\"router\": {\"name\": \"r\"}}") != 201)
         return;
-    (void)snprintf(path, sizeof(path), "/network/v2.0/routers/%s/add_router_interface", world_string("router.id"));
+    (void)snprintf(path, sizeof(path), "/network/v2.0/routers/%s/add_router_interface",
+                   world_string("router.id"));
     if (world_call(w, "demo", "PUT", path, "{\"subnet_id\": \"%s\"}", subnet) != 200)
         return;
     (void)snprintf(path, sizeof(path), "/network/v2.0/networks/%s", network);
@@ -153,14 +159,23 @@ static void test_wished(void **state)
 {
     struct world *w = *state;
     const char *network = make_network(w, "demo", "10.3.0.0/24");
-    static const struct { const char *ip; int status; const char *type; } CASES[] = {
-        { "10.3.0.77", 201, "" }, { "10.3.0.77", 409, "IpAddressAlreadyAllocated" },
-        { "10.3.0.0", 400, "InvalidIpForSubnet" }, { "10.3.0.255", 400, "InvalidIpForSubnet" },
-        { "10.4.0.7", 400, "InvalidIpForNetwork" }, { "10.3.0.300", 400, "HTTPBadRequest" },
+    static const struct {
+        const char *ip;
+        int status;
+        const char *type;
+    } CASES[] = {
+        { "10.3.0.77", 201, "" },
+        { "10.3.0.77", 409, "IpAddressAlreadyAllocated" },
+        { "10.3.0.0", 400, "InvalidIpForSubnet" },
+        { "10.3.0.255", 400, "InvalidIpForSubnet" },
+        { "10.4.0.7", 400, "InvalidIpForNetwork" },
+        { "10.3.0.300", 400, "HTTPBadRequest" },
     };
     for (size_t i = 0; i < ARRAY_SIZE(CASES); i++) {
-        int status = world_call(w, "demo", "POST", "/network/v2.0/ports", "{\"port\": {\"network_id\": \"%s\", \"fixed_ips\": "
-                                "[{\"ip_address\": \"%s\"}]}}", network, CASES[i].ip);
+        int status = world_call(w, "demo", "POST", "/network/v2.0/ports",
+                                "{\"port\": {\"network_id\": \"%s\", \"fixed_ips\": "
+                                "[{\"ip_address\": \"%s\"}]}}",
+                                network, CASES[i].ip);
         if (status != CASES[i].status || !STREQ(world_string("NeutronError.type"), CASES[i].type))
             fail_msg("%s: %d %s", CASES[i].ip, status, world_text());
     }
@@ -171,11 +186,17 @@ static void test_slaac(void **state)
     struct world *w = *state;
     assert_int_equal(world_call(w, "demo", "POST", "/network/v2.0/networks", "{\"network\": {}}"), 201);
     const char *network = world_keep(w, "network.id");
-    assert_int_equal(world_call(w, "demo", "POST", "/network/v2.0/subnets", "{\"subnet\": {\"network_id\": \"%s\", \"cidr\": "
-                     "\"fd00:1::/64\", \"ip_version\": 6, \"ipv6_ra_mode\": \"slaac\", \"ipv6_address_mode\": \"slaac\"}}",
-                     network), 201);
-    assert_int_equal(world_call(w, "demo", "POST", "/network/v2.0/ports", "{\"port\": {\"network_id\": \"%s\", "
-                     "\"mac_address\": \"fa:16:3e:00:00:01\"}}", network), 201);
+    assert_int_equal(world_call(w, "demo", "POST", "/network/v2.0/subnets",
+                                "{\"subnet\": {\"network_id\": \"%s\", \"cidr\": "
+                                "\"fd00:1::/64\", \"ip_version\": 6, \"ipv6_ra_mode\": \"slaac\", "
+                                "\"ipv6_address_mode\": \"slaac\"}}",
+                                network),
+                     201);
+    assert_int_equal(world_call(w, "demo", "POST", "/network/v2.0/ports",
+                                "{\"port\": {\"network_id\": \"%s\", "
+                                "\"mac_address\": \"fa:16:3e:00:00:01\"}}",
+                                network),
+                     201);
     assert_string_equal(world_string("port.fixed_ips.0.ip_address"), "fd00:1::f816:3eff:fe00:1");
 }
 
@@ -183,15 +204,19 @@ static void test_slaac(void **state)
 static void test_pool(void **state)
 {
     struct world *w = *state;
-    assert_int_equal(world_call(w, "demo", "POST", "/network/v2.0/subnetpools", "{\"subnetpool\": {\"name\": \"p\", \"prefixes\":"
-                     "[\"10.8.0.0/22\"], \"min_prefixlen\": 20, \"default_prefixlen\": 24}}"), 201);
+    assert_int_equal(world_call(w, "demo", "POST", "/network/v2.0/subnetpools",
+                                "{\"subnetpool\": {\"name\": \"p\", \"prefixes\":"
+                                "[\"10.8.0.0/22\"], \"min_prefixlen\": 20, \"default_prefixlen\": 24}}"),
+                     201);
     const char *pool = world_keep(w, "subnetpool.id");
     struct cidr seen[4];
     for (int i = 0; i < 5; i++) {
         assert_int_equal(world_call(w, "demo", "POST", "/network/v2.0/networks", "{\"network\": {}}"), 201);
         const char *network = world_keep(w, "network.id");
-        int status = world_call(w, "demo", "POST", "/network/v2.0/subnets", "{\"subnet\": {\"network_id\": \"%s\", "
-                                "\"ip_version\": 4, \"subnetpool_id\": \"%s\"}}", network, pool);
+        int status = world_call(w, "demo", "POST", "/network/v2.0/subnets",
+                                "{\"subnet\": {\"network_id\": \"%s\", "
+                                "\"ip_version\": 4, \"subnetpool_id\": \"%s\"}}",
+                                network, pool);
         if (i == 4) {
             assert_int_equal(status, 503);
             break;

@@ -31,7 +31,10 @@ static const char *make(struct world *w, const char *who, const char *path, cons
     return world_keep(w, key);
 }
 
-struct thing { const char *path, *one, *many, *id, *change; bool change_is_admins; };
+struct thing {
+    const char *path, *one, *many, *id, *change;
+    bool change_is_admins;
+};
 
 /* All that demo has. */
 static size_t make_all(struct world *w, struct thing *ret)
@@ -39,30 +42,59 @@ static size_t make_all(struct world *w, struct thing *ret)
     char body[300];
     size_t n = 0;
     const char *network = make(w, "demo", "/network/v2.0/networks", "network", "{\"name\": \"x\"}");
-    ret[n++] = (struct thing){ "/network/v2.0/networks", "network", "networks", network, "{\"name\": \"y\"}", false };
-    (void)snprintf(body, sizeof(body), "{\"network_id\": \"%s\", \"cidr\": \"10.0.0.0/24\", \"ip_version\": 4}", network);
+    ret[n++] = (struct thing){ "/network/v2.0/networks", "network", "networks", network,
+                               "{\"name\": \"y\"}",      false };
+    (void)snprintf(body, sizeof(body),
+                   "{\"network_id\": \"%s\", \"cidr\": \"10.0.0.0/24\", \"ip_version\": 4}", network);
     const char *subnet = make(w, "demo", "/network/v2.0/subnets", "subnet", body);
-    ret[n++] = (struct thing){ "/network/v2.0/subnets", "subnet", "subnets", subnet, "{\"name\": \"y\"}", false };
+    ret[n++] =
+        (struct thing){ "/network/v2.0/subnets", "subnet", "subnets", subnet, "{\"name\": \"y\"}", false };
     (void)snprintf(body, sizeof(body), "{\"network_id\": \"%s\"}", network);
-    ret[n++] = (struct thing){ "/network/v2.0/ports", "port", "ports",
-                               make(w, "demo", "/network/v2.0/ports", "port", body), "{\"name\": \"y\"}", false };
-    ret[n++] = (struct thing){ "/network/v2.0/routers", "router", "routers",
-                               make(w, "demo", "/network/v2.0/routers", "router", "{}"), "{\"name\": \"y\"}", false };
-    ret[n++] = (struct thing){ "/network/v2.0/security-groups", "security_group", "security_groups",
-                               make(w, "demo", "/network/v2.0/security-groups", "security_group", "{\"name\": \"g\"}"),
-                               "{\"name\": \"y\"}", false };
-    ret[n++] = (struct thing){ "/network/v2.0/subnetpools", "subnetpool", "subnetpools",
+    ret[n++] = (struct thing){
+        "/network/v2.0/ports", "port", "ports", make(w, "demo", "/network/v2.0/ports", "port", body),
+        "{\"name\": \"y\"}",   false
+    };
+    ret[n++] = (struct thing){ "/network/v2.0/routers",
+                               "router",
+                               "routers",
+                               make(w, "demo", "/network/v2.0/routers", "router", "{}"),
+                               "{\"name\": \"y\"}",
+                               false };
+    ret[n++] = (struct thing){ "/network/v2.0/security-groups",
+                               "security_group",
+                               "security_groups",
+                               make(w, "demo", "/network/v2.0/security-groups", "security_group",
+                                    "{\"name\": \"g\"}"),
+                               "{\"name\": \"y\"}",
+                               false };
+    ret[n++] = (struct thing){ "/network/v2.0/subnetpools",
+                               "subnetpool",
+                               "subnetpools",
                                make(w, "demo", "/network/v2.0/subnetpools", "subnetpool",
-                                    "{\"name\": \"p\", \"prefixes\": \"10.0.0.0/8\"}"), "{\"name\": \"y\"}", false };
-    ret[n++] = (struct thing){ "/network/v2.0/address-scopes", "address_scope", "address_scopes",
+                                    "{\"name\": \"p\", \"prefixes\": \"10.0.0.0/8\"}"),
+                               "{\"name\": \"y\"}",
+                               false };
+    ret[n++] = (struct thing){ "/network/v2.0/address-scopes",
+                               "address_scope",
+                               "address_scopes",
                                make(w, "demo", "/network/v2.0/address-scopes", "address_scope",
-                                    "{\"name\": \"s\", \"ip_version\": 4}"), "{\"name\": \"y\"}", false };
-    ret[n++] = (struct thing){ "/network/v2.0/address-groups", "address_group", "address_groups",
+                                    "{\"name\": \"s\", \"ip_version\": 4}"),
+                               "{\"name\": \"y\"}",
+                               false };
+    ret[n++] = (struct thing){ "/network/v2.0/address-groups",
+                               "address_group",
+                               "address_groups",
                                make(w, "demo", "/network/v2.0/address-groups", "address_group",
-                                    "{\"name\": \"s\", \"addresses\": [\"10.0.0.1\"]}"), "{\"name\": \"y\"}", false };
-    ret[n++] = (struct thing){ "/network/v2.0/qos/policies", "policy", "policies",
+                                    "{\"name\": \"s\", \"addresses\": [\"10.0.0.1\"]}"),
+                               "{\"name\": \"y\"}",
+                               false };
+    ret[n++] = (struct thing){ "/network/v2.0/qos/policies",
+                               "policy",
+                               "policies",
                                make(w, "admin", "/network/v2.0/qos/policies", "policy",
-                                    "{\"name\": \"q\", \"project_id\": \"project-demo\"}"), "{\"name\": \"y\"}", true };
+                                    "{\"name\": \"q\", \"project_id\": \"project-demo\"}"),
+                               "{\"name\": \"y\"}",
+                               true };
     return n;
 }
 
@@ -95,28 +127,41 @@ static void test_matrix(void **state)
             fail_msg("demo does not see its %s", t->one);
     }
     /* nor can it be used: ports on the network, legs in the subnet, the group of a port */
-    assert_int_equal(world_call(w, "other", "POST", "/network/v2.0/ports", "{\"port\": {\"network_id\": \"%s\"}}",
-                                things[0].id), 404);
-    assert_int_equal(world_call(w, "other", "POST", "/network/v2.0/subnets", "{\"subnet\": {\"network_id\": \"%s\", "
-                                "\"cidr\": \"10.5.0.0/24\", \"ip_version\": 4}}", things[0].id), 404);
+    assert_int_equal(world_call(w, "other", "POST", "/network/v2.0/ports",
+                                "{\"port\": {\"network_id\": \"%s\"}}", things[0].id),
+                     404);
+    assert_int_equal(world_call(w, "other", "POST", "/network/v2.0/subnets",
+                                "{\"subnet\": {\"network_id\": \"%s\", "
+                                "\"cidr\": \"10.5.0.0/24\", \"ip_version\": 4}}",
+                                things[0].id),
+                     404);
     const char *router = make(w, "other", "/network/v2.0/routers", "router", "{}");
     (void)snprintf(path, sizeof(path), "/network/v2.0/routers/%s/add_router_interface", router);
     assert_int_equal(world_call(w, "other", "PUT", path, "{\"subnet_id\": \"%s\"}", things[1].id), 404);
     assert_int_equal(world_call(w, "other", "PUT", path, "{\"port_id\": \"%s\"}", things[2].id), 404);
     (void)snprintf(path, sizeof(path), "/network/v2.0/routers/%s/add_router_interface", things[3].id);
     assert_int_equal(world_call(w, "other", "PUT", path, "{\"subnet_id\": \"%s\"}", things[1].id), 404);
-    assert_int_equal(world_call(w, "other", "POST", "/network/v2.0/security-group-rules", "{\"security_group_rule\": "
-                                "{\"security_group_id\": \"%s\", \"direction\": \"ingress\"}}", things[4].id), 404);
-    assert_int_equal(world_call(w, "other", "POST", "/network/v2.0/networks", "{\"network\": {\"tenant_id\": "
-                                "\"project-demo\"}}"), 403);
-    assert_int_equal(world_call(w, "other", "POST", "/network/v2.0/networks", "{\"network\": {\"shared\": true}}"), 403);
+    assert_int_equal(world_call(w, "other", "POST", "/network/v2.0/security-group-rules",
+                                "{\"security_group_rule\": "
+                                "{\"security_group_id\": \"%s\", \"direction\": \"ingress\"}}",
+                                things[4].id),
+                     404);
+    assert_int_equal(world_call(w, "other", "POST", "/network/v2.0/networks",
+                                "{\"network\": {\"tenant_id\": "
+                                "\"project-demo\"}}"),
+                     403);
+    assert_int_equal(
+        world_call(w, "other", "POST", "/network/v2.0/networks", "{\"network\": {\"shared\": true}}"), 403);
 }
 
-static const char *grant(struct world *w, const char *who, const char *type, const char *id, const char *target)
+static const char *grant(struct world *w, const char *who, const char *type, const char *id,
+                         const char *target)
 {
-    int status = world_call(w, who, "POST", "/network/v2.0/rbac-policies", "{\"rbac_policy\": {\"object_type\": \"%s\", "
-                            "\"object_id\": \"%s\", \"action\": \"access_as_shared\", \"target_tenant\": \"%s\"}}", type, id,
-                            target);
+    int status =
+        world_call(w, who, "POST", "/network/v2.0/rbac-policies",
+                   "{\"rbac_policy\": {\"object_type\": \"%s\", "
+                   "\"object_id\": \"%s\", \"action\": \"access_as_shared\", \"target_tenant\": \"%s\"}}",
+                   type, id, target);
     if (status != 201)
         fail_msg("rbac: %d %s", status, world_text());
     return world_keep(w, "rbac_policy.id");
@@ -126,8 +171,10 @@ static void test_rbac(void **state)
 {
     struct world *w = *state;
     struct thing things[16];
-    static const char *const TYPES[] = { "network", NULL, NULL, NULL, "security_group", "subnetpool", "address_scope",
-                                         "address_group", "qos_policy" };
+    static const char *const TYPES[] = {
+        "network",       NULL,        NULL, NULL, "security_group", "subnetpool", "address_scope",
+        "address_group", "qos_policy"
+    };
     char path[256], policy_path[256];
     size_t n = make_all(w, things);
     for (size_t i = 0; i < n; i++) {
@@ -155,14 +202,19 @@ static void test_rbac(void **state)
     }
     /* a policy can't be taken back while others have ports by it */
     const char *policy = grant(w, "demo", "network", things[0].id, "project-other");
-    assert_int_equal(world_call(w, "other", "POST", "/network/v2.0/ports", "{\"port\": {\"network_id\": \"%s\"}}",
-                                things[0].id), 201);
+    assert_int_equal(world_call(w, "other", "POST", "/network/v2.0/ports",
+                                "{\"port\": {\"network_id\": \"%s\"}}", things[0].id),
+                     201);
     (void)snprintf(policy_path, sizeof(policy_path), "/network/v2.0/rbac-policies/%s", policy);
     assert_int_equal(world_call(w, "demo", "DELETE", policy_path, NULL), 409);
     /* all projects: administrators only; the flag says the same */
-    assert_int_equal(world_call(w, "demo", "POST", "/network/v2.0/rbac-policies", "{\"rbac_policy\": {\"object_type\": "
-                                "\"network\", \"object_id\": \"%s\", \"action\": \"access_as_shared\", \"target_tenant\": "
-                                "\"*\"}}", things[0].id), 403);
+    assert_int_equal(
+        world_call(w, "demo", "POST", "/network/v2.0/rbac-policies",
+                   "{\"rbac_policy\": {\"object_type\": "
+                   "\"network\", \"object_id\": \"%s\", \"action\": \"access_as_shared\", \"target_tenant\": "
+                   "\"*\"}}",
+                   things[0].id),
+        403);
     (void)grant(w, "admin", "network", things[0].id, "*");
     (void)snprintf(path, sizeof(path), "/network/v2.0/networks/%s", things[0].id);
     assert_int_equal(world_call(w, "admin", "GET", path, NULL), 200);
@@ -176,8 +228,8 @@ static int server_project(struct txn *t, const char *server_id, const char **ret
     return 0;
 }
 
-/* A port names its device: nobody gets into another's server or router by naming it, and a guest on a network that
- * others share can't pose as one of them. */
+/* A port names its device: nobody gets into another's server or router by naming it, and a guest on a network
+ * that others share can't pose as one of them. */
 static void test_posing(void **state)
 {
     struct world *w = *state;
@@ -187,27 +239,41 @@ static void test_posing(void **state)
     const char *mine = make(w, "other", "/network/v2.0/networks", "network", "{\"name\": \"mine\"}");
     (void)snprintf(body, sizeof(body), "{\"network_id\": \"%s\"}", mine);
     const char *port = make(w, "other", "/network/v2.0/ports", "port", body);
-    const struct { const char *device, *owner; int status; } DEVICES[] = {
-        { things[3].id, "", 409 }, { "demos-server", "compute:nova", 409 }, { "demos-server", "", 409 },
-        { things[3].id, "network:router_interface", 403 }, { "x", "network:router_gateway", 403 },
-        { "x", "network:floatingip", 403 }, { "x", "network:dhcp", 403 }, { "my-own", "compute:nova", 200 },
+    const struct {
+        const char *device, *owner;
+        int status;
+    } DEVICES[] = {
+        { things[3].id, "", 409 },
+        { "demos-server", "compute:nova", 409 },
+        { "demos-server", "", 409 },
+        { things[3].id, "network:router_interface", 403 },
+        { "x", "network:router_gateway", 403 },
+        { "x", "network:floatingip", 403 },
+        { "x", "network:dhcp", 403 },
+        { "my-own", "compute:nova", 200 },
     };
     network_server_project = server_project;
     for (size_t i = 0; i < ARRAY_SIZE(DEVICES); i++) {
-        int status = world_call(w, "other", "POST", "/network/v2.0/ports", "{\"port\": {\"network_id\": \"%s\", "
-                                "\"device_id\": \"%s\", \"device_owner\": \"%s\"}}", mine, DEVICES[i].device,
-                                DEVICES[i].owner);
+        int status = world_call(w, "other", "POST", "/network/v2.0/ports",
+                                "{\"port\": {\"network_id\": \"%s\", "
+                                "\"device_id\": \"%s\", \"device_owner\": \"%s\"}}",
+                                mine, DEVICES[i].device, DEVICES[i].owner);
         assert_int_equal(status, DEVICES[i].status == 200 ? 201 : DEVICES[i].status);
         (void)snprintf(path, sizeof(path), "/network/v2.0/ports/%s", port);
-        status = world_call(w, "other", "PUT", path, "{\"port\": {\"device_id\": \"%s\", \"device_owner\": \"%s\"}}",
+        status = world_call(w, "other", "PUT", path,
+                            "{\"port\": {\"device_id\": \"%s\", \"device_owner\": \"%s\"}}",
                             DEVICES[i].device, DEVICES[i].owner);
         assert_int_equal(status, DEVICES[i].status);
     }
     network_server_project = NULL;
 
     (void)grant(w, "admin", "network", things[0].id, "*");
-    static const struct { const char *members; int status; } WISHES[] = {
-        { "\"port_security_enabled\": false", 403 }, { "\"mac_address\": \"fa:16:3e:00:00:01\"", 403 },
+    static const struct {
+        const char *members;
+        int status;
+    } WISHES[] = {
+        { "\"port_security_enabled\": false", 403 },
+        { "\"mac_address\": \"fa:16:3e:00:00:01\"", 403 },
         { "\"allowed_address_pairs\": [{\"ip_address\": \"10.0.0.1\"}]", 403 },
         { "\"fixed_ips\": [{\"ip_address\": \"10.0.0.1\"}]", 403 },
     };
@@ -215,11 +281,18 @@ static void test_posing(void **state)
     port = make(w, "other", "/network/v2.0/ports", "port", body);
     (void)snprintf(path, sizeof(path), "/network/v2.0/ports/%s", port);
     for (size_t i = 0; i < ARRAY_SIZE(WISHES); i++) {
-        assert_int_equal(world_call(w, "other", "POST", "/network/v2.0/ports", "{\"port\": {\"network_id\": \"%s\", "
-                                    "%s}}", things[0].id, WISHES[i].members), WISHES[i].status);
-        assert_int_equal(world_call(w, "other", "PUT", path, "{\"port\": {%s}}", WISHES[i].members), WISHES[i].status);
-        assert_int_equal(world_call(w, "demo", "POST", "/network/v2.0/ports", "{\"port\": {\"network_id\": \"%s\", "
-                                    "\"security_groups\": [], %s}}", things[0].id, WISHES[i].members), 201);
+        assert_int_equal(world_call(w, "other", "POST", "/network/v2.0/ports",
+                                    "{\"port\": {\"network_id\": \"%s\", "
+                                    "%s}}",
+                                    things[0].id, WISHES[i].members),
+                         WISHES[i].status);
+        assert_int_equal(world_call(w, "other", "PUT", path, "{\"port\": {%s}}", WISHES[i].members),
+                         WISHES[i].status);
+        assert_int_equal(world_call(w, "demo", "POST", "/network/v2.0/ports",
+                                    "{\"port\": {\"network_id\": \"%s\", "
+                                    "\"security_groups\": [], %s}}",
+                                    things[0].id, WISHES[i].members),
+                         201);
     }
     /* the gateway of a network for all is its owner's to place */
     (void)snprintf(path, sizeof(path), "/network/v2.0/routers/%s/add_router_interface",
@@ -230,9 +303,12 @@ static void test_posing(void **state)
 static void test_tags(void **state)
 {
     struct world *w = *state;
-    static const struct { const char *query; int n; } CASES[] = {
-        { "tags=red", 2 }, { "tags=red,blue", 1 }, { "tags-any=red,blue", 3 }, { "not-tags=red,blue", 3 },
-        { "not-tags-any=red,blue", 1 }, { "tags=none", 0 },
+    static const struct {
+        const char *query;
+        int n;
+    } CASES[] = {
+        { "tags=red", 2 },          { "tags=red,blue", 1 },         { "tags-any=red,blue", 3 },
+        { "not-tags=red,blue", 3 }, { "not-tags-any=red,blue", 1 }, { "tags=none", 0 },
     };
     static const char *const TAGS[] = { "[\"red\"]", "[\"red\", \"blue\"]", "[\"blue\"]", "[]" };
     char path[256];
@@ -263,7 +339,8 @@ static void test_quota(void **state)
     assert_string_equal(world_string("NeutronError.type"), "OverQuota");
     /* a bulk is made whole or not at all */
     assert_int_equal(world_call(w, "admin", "PUT", path, "{\"quota\": {\"network\": 3}}"), 200);
-    assert_int_equal(world_call(w, "demo", "POST", "/network/v2.0/networks", "{\"networks\": [{}, {}, {}]}"), 409);
+    assert_int_equal(world_call(w, "demo", "POST", "/network/v2.0/networks", "{\"networks\": [{}, {}, {}]}"),
+                     409);
     assert_int_equal(world_count(w, &NETWORK_KIND), 1);
     assert_int_equal(world_call(w, "demo", "GET", "/network/v2.0/quotas/project-demo/details", NULL), 200);
     assert_int_equal(world_int("quota.network.used"), 1);

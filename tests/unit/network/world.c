@@ -32,7 +32,8 @@ const char *http_header(const struct http_request *rq, const char *name)
         return reply.token;
     return strcasecmp(name, "Content-Type") == 0 ? "application/json" : NULL;
 }
-void http_headers(const struct http_request *rq, void (*fn)(void *arg, const char *name, const char *value), void *arg)
+void http_headers(const struct http_request *rq, void (*fn)(void *arg, const char *name, const char *value),
+                  void *arg)
 {
     (void)rq;
     (void)fn;
@@ -80,7 +81,8 @@ void http_answer_stream(struct http_request *rq, int status, const char *type, u
         free_cookie(cookie);
     http_answer(rq, status, type, NULL, 0);
 }
-void http_answer_file(struct http_request *rq, int status, const char *type, int fd, uint64_t offset, uint64_t size)
+void http_answer_file(struct http_request *rq, int status, const char *type, int fd, uint64_t offset,
+                      uint64_t size)
 {
     (void)offset;
     (void)size;
@@ -88,7 +90,8 @@ void http_answer_file(struct http_request *rq, int status, const char *type, int
     http_answer(rq, status, type, NULL, 0);
 }
 struct http_parked *http_park(struct http_request *rq, usec_t timeout,
-                              void (*woken)(struct http_request *rq, void *arg, enum http_wake_reason why), void *arg)
+                              void (*woken)(struct http_request *rq, void *arg, enum http_wake_reason why),
+                              void *arg)
 {
     (void)rq;
     (void)timeout;
@@ -105,19 +108,27 @@ void http_parked_unref(struct http_parked *p)
     (void)p;
 }
 
-static int authenticate(struct api *api, struct arena *a, const char *token, struct auth *ret, struct fault *fault)
+static int authenticate(struct api *api, struct arena *a, const char *token, struct auth *ret,
+                        struct fault *fault)
 {
     (void)api;
     bool admin = STREQ(token, "admin");
-    *ret = (struct auth){ .user_id = token, .user_name = token, .project_id = arena_printf(a, "project-%s", token),
-                          .project_name = token, .admin = admin, .token = token };
+    *ret = (struct auth){ .user_id = token,
+                          .user_name = token,
+                          .project_id = arena_printf(a, "project-%s", token),
+                          .project_name = token,
+                          .admin = admin,
+                          .token = token };
     if (!admin && !STREQ(token, "demo") && !STREQ(token, "other"))
         return fault_set(fault, 401, "Unauthorized", "no");
     return strv_add(a, &ret->roles, "reader") && strv_add(a, &ret->roles, "member") &&
-           (!admin || strv_add(a, &ret->roles, "admin")) ? 0 : -ENOMEM;
+                   (!admin || strv_add(a, &ret->roles, "admin"))
+               ? 0
+               : -ENOMEM;
 }
 
-int world_call(struct world *w, const char *who, const char *method, const char *path, const char *format, ...)
+int world_call(struct world *w, const char *who, const char *method, const char *path, const char *format,
+               ...)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(0);
     va_list ap;
@@ -130,8 +141,15 @@ int world_call(struct world *w, const char *who, const char *method, const char 
     char *plain = arena_strdup(a, path), *query = strchr(plain, '?'), *save = NULL;
     if (query)
         *query++ = 0;
-    struct http_request rq = { .method = method, .path = plain, .raw_path = plain, .query = query, .arena = a,
-                               .host = "cloud", .id = "req-1", .body = body, .body_size = body ? strlen(body) : 0 };
+    struct http_request rq = { .method = method,
+                               .path = plain,
+                               .raw_path = plain,
+                               .query = query,
+                               .arena = a,
+                               .host = "cloud",
+                               .id = "req-1",
+                               .body = body,
+                               .body_size = body ? strlen(body) : 0 };
     for (char *p = query ? strtok_r(query, "&", &save) : NULL; p; p = strtok_r(NULL, "&", &save)) {
         char *value = strchr(p, '=');
         if (value)
@@ -159,7 +177,8 @@ static const json_t *at_path(const char *path)
     while (at && *path) {
         size_t n = strcspn(path, ".");
         (void)snprintf(part, sizeof(part), "%.*s", (int)n, path);
-        at = json_is_array(at) ? json_array_get(at, (size_t)strtol(part, NULL, 10)) : json_object_get(at, part);
+        at = json_is_array(at) ? json_array_get(at, (size_t)strtol(part, NULL, 10))
+                               : json_object_get(at, part);
         path += n + (path[n] == '.');
     }
     return at;
@@ -213,7 +232,8 @@ struct world *world_new(void)
     if (r)
         (void)fprintf(stderr, "store: %d %s\n", r, fault.message);
     assert(r == 0);
-    r = api_new(&(struct api_options){ .store = w->store, .services = services, .config = &w->config }, &w->api, &fault);
+    r = api_new(&(struct api_options){ .store = w->store, .services = services, .config = &w->config },
+                &w->api, &fault);
     if (r)
         (void)fprintf(stderr, "api: %d %s\n", r, fault.message);
     assert(r == 0);
@@ -288,8 +308,9 @@ size_t world_faults(struct world *w)
     size_t n = 0;
     int r = store_read(w->store, a, &t);
     assert(r == 0);
-    r = txn_list(t, &(struct query){ .kind = &PORT_KIND }, &ports) + txn_list(t, &(struct query){ .kind = &SUBNET_KIND },
-        &subnets) + txn_list(t, &(struct query){ .kind = &SECURITY_RULE_KIND }, &rules) +
+    r = txn_list(t, &(struct query){ .kind = &PORT_KIND }, &ports) +
+        txn_list(t, &(struct query){ .kind = &SUBNET_KIND }, &subnets) +
+        txn_list(t, &(struct query){ .kind = &SECURITY_RULE_KIND }, &rules) +
         txn_list(t, &(struct query){ .kind = &FLOATING_IP_KIND }, &floats);
     assert(r == 0);
     (void)r;
@@ -298,10 +319,10 @@ size_t world_faults(struct world *w)
         n += !is_there(t, &NETWORK_KIND, p->network_id);
         n += str_starts(p->device_owner, "network:router") && !is_there(t, &ROUTER_KIND, p->device_id);
         n += STREQ(p->device_owner, OWNER_FLOATING_IP) && !is_there(t, &FLOATING_IP_KIND, p->device_id);
-        VEC_FOREACH(ip, &p->fixed_ips) {
+        VEC_FOREACH (ip, &p->fixed_ips) {
             n += !is_there(t, &SUBNET_KIND, ip->subnet_id);
             for (size_t j = 0; j < i; j++)
-                VEC_FOREACH(other, &((struct port *)ports.v[j])->fixed_ips)
+                VEC_FOREACH (other, &((struct port *)ports.v[j])->fixed_ips)
                     n += STREQ(other->subnet_id, ip->subnet_id) && STREQ(other->ip_address, ip->ip_address);
         }
     }

@@ -12,8 +12,8 @@ void world_free(struct world *w);
 
 /* A request; 'who' is "admin", "demo" or "other" (the project is "project-<who>"). Returns the status.
  * The body is this thread's until its next call. */
-int world_call(struct world *w, const char *who, const char *method, const char *path, const char *format, ...)
-    _printf_(5, 6);
+int world_call(struct world *w, const char *who, const char *method, const char *path, const char *format,
+               ...) _printf_(5, 6);
 const char *world_text(void);
 /* A member of the answer by path: "port.fixed_ips.0.ip_address"; "" where there is none. */
 const char *world_string(const char *path);
