@@ -401,8 +401,12 @@ static int attach_write(struct call *c)
         return r;
     if (!vec_push(c->arena, &s->bdms, b))
         return -ENOMEM;
+    /* No host will tell of it while the server has none: it is attached by being promised. */
+    bool changed;
+    if (str_empty(s->host))
+        r = volume_attached(c->txn, s->head.id, in->volume, "", b.device_name, &changed);
     server_order(s);
-    r = action_end(c->txn, s, NULL);
+    r = r ? r : action_end(c->txn, s, NULL);
     r = r ? r : server_put(c->txn, s);
     json_open_object(&c->out);
     json_put_object(&c->out, "volumeAttachment");
