@@ -48,7 +48,7 @@ const struct kind VOLUME_KIND = { .name = "volume.volume", .schema = &VOLUME_SCH
 static const struct field ATTACHMENT_ROWS[] = {
     FIELD_ID(struct attachment),
     S(attachment, volume_id, FS | INDEX), S(attachment, project_id, FILTER | INDEX),
-    S(attachment, server_id, FS | INDEX), S(attachment, host, FILTER), S(attachment, host_name, 0),
+    S(attachment, server_id, FS | INDEX), S(attachment, host, FILTER | INDEX), S(attachment, host_name, 0),
     S(attachment, device, 0), S(attachment, status, FS), S(attachment, mode, FILTER), S(attachment, connector, 0),
     B(attachment, compute, 0), T(attachment, created_at, FS), T(attachment, attached_at, 0),
 };

@@ -29,13 +29,13 @@ static int name_of_volume(struct txn *t, const char *id, const char **ret)
     return r;
 }
 
-static int put_volume(struct txn *t, const char *host, const struct volume *v, struct json_out *o)
+/* 'attached': all attachments on the host; one query for all volumes. */
+static int put_volume(struct txn *t, const struct results *attached, const struct volume *v, struct json_out *o)
 {
     const struct encode_options opt = { .stored = true };
     struct volume_spec s = { .id = volume_name(v), .kind = ITEM_VOLUME, .revision = v->generation, .deleted = v->deleting,
                              .size_bytes = GIB(v->size), .disk_id = v->head.id,
                              .made = !in_the_making(v) };
-    struct results l;
     int r = 0;
     if (str_eq(v->status, "error") && !v->deleting)
         return 0;                   /* what was not made is not tried for ever */
@@ -53,12 +53,11 @@ static int put_volume(struct txn *t, const char *host, const struct volume *v, s
             s.image = v->image;
         }
     }
-    r = r ? r : list_by(t, &ATTACHMENT_KIND, "volume_id", v->head.id, &l);
     if (r < 0)
         return r;
-    for (size_t i = 0; i < l.n; i++) {
-        const struct attachment *a = l.v[i];
-        if (a->compute && str_eq(a->host, host) && !strv_add(txn_arena(t), &s.servers, a->server_id))
+    for (size_t i = 0; i < attached->n; i++) {
+        const struct attachment *a = attached->v[i];
+        if (a->compute && str_eq(a->volume_id, v->head.id) && !strv_add(txn_arena(t), &s.servers, a->server_id))
             return -ENOMEM;
     }
     schema_encode(&VOLUME_SPEC_SCHEMA, &s, &opt, o);
@@ -118,14 +117,15 @@ static int put_errand(struct txn *t, const struct errand *e, struct json_out *o)
 
 static int desired(struct api *api, struct txn *t, const char *host, struct json_out *o)
 {
-    struct results volumes, l;
+    struct results volumes, attached, l;
     (void)api;
     int r = list_by(t, &VOLUME_KIND, "host", host, &volumes);
+    r = r ? r : list_by(t, &ATTACHMENT_KIND, "host", host, &attached);
     if (r < 0)
         return r;
     json_open_array(o);
     for (size_t i = 0; i < volumes.n && r == 0; i++)
-        r = put_volume(t, host, volumes.v[i], o);
+        r = put_volume(t, &attached, volumes.v[i], o);
     r = r ? r : list_by(t, &VSNAPSHOT_KIND, "host", host, &l);
     for (size_t i = 0; r == 0 && i < l.n; i++)
         r = put_snapshot(t, l.v[i], o);
