@@ -509,7 +509,7 @@ static int hosts_list(struct call *c)
     for (size_t i = 0; r == 0 && i < l.n; i++) {
         const char *zone;
         r = host_zone(c->txn, l.v[i]->head.id, &zone);
-        if (r || (wanted && !STREQ(wanted, zone)))
+        if (r || (!str_empty(wanted) && !STREQ(wanted, zone)))
             continue;
         json_open_object(&c->out);
         json_put_string(&c->out, "host_name", l.v[i]->head.id);
@@ -557,6 +557,54 @@ static int host_show(struct call *c)
     return 0;
 }
 
+static int named(struct call *c, struct compute_host **ret)
+{
+    const char *name = call_param(c, "name");
+    int r = txn_get(c->txn, &COMPUTE_HOST_KIND, name, ret);
+    if (r == 0 && !*ret)
+        return call_fault(c, 404, "ComputeHostNotFound", "Compute host %s could not be found.", name);
+    return r;
+}
+
+/* "status" enables and disables, as os-services does; maintenance is what this hypervisor has not. */
+static int host_change(struct call *c)
+{
+    struct compute_host *h;
+    const char *status = json_get_string(c->body, "status"), *maintenance = json_get_string(c->body, "maintenance_mode");
+    size_t known = (status != NULL) + (maintenance != NULL);
+    if (!known || json_object_size(c->body) != known ||
+        (status && !STREQ(status, "enable") && !STREQ(status, "disable")) ||
+        (maintenance && !STREQ(maintenance, "enable") && !STREQ(maintenance, "disable")))
+        return call_fault(c, 400, "ValidationError", "Invalid input: status and maintenance_mode are enable or disable; "
+                          "one of them is needed.");
+    int r = named(c, &h);
+    if (r)
+        return r;
+    if (maintenance)
+        return call_fault(c, 501, "NotImplemented", "Virt driver does not implement host maintenance mode.");
+    h->disabled = STREQ(status, "disable");
+    r = txn_put(c->txn, &COMPUTE_HOST_KIND, h);
+    json_open_object(&c->out);
+    json_put_string(&c->out, "host", h->head.id);
+    json_put_string(&c->out, "status", h->disabled ? "disabled" : "enabled");
+    json_close_object(&c->out);
+    return r;
+}
+
+static int host_update(struct call *c)
+{
+    return call_write(c, host_change);
+}
+
+/* Turning machines on and off is nobody's here: Nova's libvirt driver answers the same. */
+static int host_power(struct call *c)
+{
+    struct compute_host *h;
+    int r = call_read(c);
+    r = r ? r : named(c, &h);
+    return r ? r : call_fault(c, 501, "NotImplemented", "Virt driver does not implement host power management.");
+}
+
 #define H "/v2.1/os-hypervisors"
 #define S "/v2.1/os-services"
 static const struct route HOST_ROUTES[] = {
@@ -579,6 +627,12 @@ static const struct route HOST_ROUTES[] = {
       .doc = "Zones with their hosts." },
     { "GET", "/v2.1/os-hosts", hosts_list, "os_compute_api:os-hosts:list", 0, .until = 42, .doc = "Hosts of old." },
     { "GET", "/v2.1/os-hosts/{name}", host_show, "os_compute_api:os-hosts:show", 0, .until = 42, .doc = "One of them." },
+    { "PUT", "/v2.1/os-hosts/{name}", host_update, "os_compute_api:os-hosts:update", 0, .until = 42,
+      .doc = "Enables or disables it." },
+    { "GET", "/v2.1/os-hosts/{name}/startup", host_power, "os_compute_api:os-hosts:start", 0, .until = 42, .doc = "501." },
+    { "GET", "/v2.1/os-hosts/{name}/shutdown", host_power, "os_compute_api:os-hosts:shutdown", 0, .until = 42,
+      .doc = "501." },
+    { "GET", "/v2.1/os-hosts/{name}/reboot", host_power, "os_compute_api:os-hosts:reboot", 0, .until = 42, .doc = "501." },
 };
 static const struct policy_rule HOST_RULES[] = {
     { "os_compute_api:os-hypervisors:list", RULE_ADMIN, "List hypervisors." },
@@ -595,5 +649,9 @@ static const struct policy_rule HOST_RULES[] = {
     { "os_compute_api:os-availability-zone:detail", RULE_ADMIN, "List zones with their hosts." },
     { "os_compute_api:os-hosts:list", RULE_ADMIN, "List hosts." },
     { "os_compute_api:os-hosts:show", RULE_ADMIN, "See a host." },
+    { "os_compute_api:os-hosts:update", RULE_ADMIN, "Enable or disable a host." },
+    { "os_compute_api:os-hosts:start", RULE_ADMIN, "Start a host." },
+    { "os_compute_api:os-hosts:shutdown", RULE_ADMIN, "Shut a host down." },
+    { "os_compute_api:os-hosts:reboot", RULE_ADMIN, "Reboot a host." },
 };
 COMPUTE_PART(HOST_PART, HOST_ROUTES, HOST_RULES);
