@@ -111,10 +111,11 @@ static inline void given_add(struct given *g, size_t i)
 bool given_member(const struct given *g, const struct schema *s, size_t offset);
 #define GIVEN(given, schema, type, member) given_member((given), (schema), offsetof(type, member))
 
+/* A route row that names none gets the strictest. */
 enum decode_mode {
-    DECODE_STORED,      /* our own document: types are trusted, unknown keys are dropped */
     DECODE_CREATE,      /* IN_CREATE rows; REQUIRED ones must be there; defaults are filled in */
     DECODE_UPDATE,      /* IN_UPDATE rows */
+    DECODE_STORED,      /* our own document: types are trusted, unknown keys are dropped */
 };
 
 enum decode_problem {
