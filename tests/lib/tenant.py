@@ -115,6 +115,9 @@ class Tenant:
         for net in api.get(f"{n}/networks?project_id={self.project}")["networks"]:
             api.delete(f"{n}/networks/{net['id']}")
         admin = self.cloud.admin
+        # as in OpenStack a project's default group outlives the project: who removes one removes both
+        for g in admin.get(f"{n}/security-groups?project_id={self.project}")["security_groups"]:
+            admin.delete(f"{n}/security-groups/{g['id']}")
         admin.delete(f"/identity/v3/users/{self.user}")
         admin.delete(f"/identity/v3/projects/{self.project}")
 
@@ -148,10 +151,9 @@ def orphans(cloud):
         if name[:2] in ("yt", "yd", "yr", "yv", "yl", "yq"):
             left.append("device " + name)
     left += ["namespace " + l for l in lines("ip", "netns", "list") if l.startswith("yunduo-")]
-    for sub in ("servers", "instances", "volumes"):
-        folder = os.path.join(cloud.data, "agent", sub)
-        if os.path.isdir(folder):
-            left += [f"{sub}/{f}" for f in os.listdir(folder)]
+    for sub in ("instances", "volumes"):
+        for root, _, files in os.walk(os.path.join(cloud.data, "agent", sub)):
+            left += [os.path.join(root, f) for f in files]
     return left
 
 
