@@ -469,7 +469,7 @@ static int group_delete(struct call *c, struct group *g, bool volumes)
 
 static int group_action_write(struct call *c)
 {
-    const char *name = json_object_iter_key(json_object_iter(c->body)), *status;
+    const char *name = json_object_iter_key(json_object_iter(c->body)), *status = NULL;
     const json_t *in = name ? json_object_get(c->body, name) : NULL;
     struct group *g;
     bool volumes = false;
