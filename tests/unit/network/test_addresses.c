@@ -87,6 +87,7 @@ static void *take_ports(void *arg)
         j->refused += status == 409;
         j->other += status != 201 && status != 409;
     }
+    world_forget();
     return NULL;
 }
 

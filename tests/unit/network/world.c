@@ -49,7 +49,7 @@ void http_set_header(struct http_request *rq, const char *name, const char *valu
     (void)name;
     (void)value;
 }
-static void forget(void)
+void world_forget(void)
 {
     free(reply.text);
     json_decref(reply.body);
@@ -61,7 +61,7 @@ void http_answer(struct http_request *rq, int status, const char *type, const vo
     char error[200];
     (void)rq;
     (void)type;
-    forget();
+    world_forget();
     reply.status = status;
     reply.text = strndup(body ? body : "", body ? size : 0);
     reply.body = size ? json_parse(body, size, error, sizeof(error)) : NULL;
@@ -135,7 +135,7 @@ int world_call(struct world *w, const char *who, const char *method, const char 
     va_start(ap, format);
     char *body = format ? arena_vprintf(a, format, ap) : NULL;
     va_end(ap);
-    forget();
+    world_forget();
     reply.token = who;
     reply.status = 0;
     char *plain = arena_strdup(a, path), *query = strchr(plain, '?'), *save = NULL;
@@ -245,7 +245,7 @@ struct world *world_new(void)
 void world_free(struct world *w)
 {
     effect_fail_at(0, 0);
-    forget();
+    world_forget();
     api_free(w->api);
     store_close(w->store);
     arena_free(w->arena);

@@ -15,6 +15,8 @@ void world_free(struct world *w);
 int world_call(struct world *w, const char *who, const char *method, const char *path, const char *format,
                ...) _printf_(5, 6);
 const char *world_text(void);
+/* Drops the answer of this thread; one that called and ends must. */
+void world_forget(void);
 /* A member of the answer by path: "port.fixed_ips.0.ip_address"; "" where there is none. */
 const char *world_string(const char *path);
 int64_t world_int(const char *path);
