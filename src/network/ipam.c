@@ -55,8 +55,8 @@ static int try_address(struct txn *t, const struct subnet *s, struct ip ip, cons
     return r;
 }
 
-/* *ret is null when the pools have no free address. */
-static int free_address(struct txn *t, const struct subnet *s, const char **ret)
+/* *ret is null when the pools have no free address. 'first_free': the lowest one, not any. */
+static int free_address(struct txn *t, const struct subnet *s, bool first_free, const char **ret)
 {
     struct ip first, last;
     ip_number total = 0;
@@ -64,7 +64,7 @@ static int free_address(struct txn *t, const struct subnet *s, const char **ret)
     VEC_FOREACH (pool, &s->allocation_pools)
         if (pool_parse(pool, &first, &last))
             total += last.n - first.n + 1;
-    for (int i = 0; total && i < TRIES; i++) {
+    for (int i = 0; total && !first_free && i < TRIES; i++) {
         uint64_t dice[2];
         random_bytes(dice, sizeof(dice));
         ip_number at = ((ip_number)dice[0] << 64 | dice[1]) % total;
@@ -83,7 +83,7 @@ static int free_address(struct txn *t, const struct subnet *s, const char **ret)
         }
     }
     VEC_FOREACH (pool, &s->allocation_pools) {
-        if (!pool_parse(pool, &first, &last) || last.n - first.n > 1 << 20)
+        if (!pool_parse(pool, &first, &last) || (!first_free && last.n - first.n > 1 << 20))
             continue; /* a pool that large is not full */
         for (struct ip ip = first; ip.n <= last.n; ip.n++) {
             int r = try_address(t, s, ip, ret);
@@ -119,7 +119,8 @@ static int take_from(struct txn *t, struct port *p, const struct subnet *s, stru
         if (r < 0)
             return r;
     } else {
-        int r = free_address(t, s, &ip);
+        /* DHCP servers take the lowest, as Neutron's do: clients that ask for an address expect it there. */
+        int r = free_address(t, s, STREQ(p->device_owner, OWNER_DHCP), &ip);
         if (r < 0)
             return r;
     }
